@@ -97,7 +97,7 @@ def by_split(where: Location, tars: Iterable[str]) -> dict[str, list[str]]:
         splits[split_of(split_word(name, Options()), Options())].append(name)
     if not splits:
         raise UsageError(
-            f"{where}: no .tar files in it. Give a folder or URL of WebDataset tars; unpack compressed tars first"
+            f"{where}: contains no .tar files. Give a folder or URL of WebDataset tars; unpack compressed tars first"
         )
     return {name: splits[name] for name in ("train", "val", "test") if name in splits}
 
@@ -124,7 +124,7 @@ def write_set(root: Path, splits: dict[str, list[Scan]], old: Manifest | None, s
 
 
 def _source(scans: list[Scan]) -> SourceInfo:
-    """Return the manifest's entry about the set's source: the number of samples in the tars, and a hash of them."""
+    """Return the manifest's entry about the set's source: number of samples, and hash of names, sizes and CRC-32s."""
     found = [(f"{scan.path.name}/{one.key}", one.row[8], one.row[9]) for scan in scans for one in scan.samples]
     digest, count = fingerprint([], found)
     return SourceInfo(layout=ADOPTED, files=count, fingerprint=digest)
@@ -159,13 +159,13 @@ def _check_same(root: Path, old: Manifest, scans: list[Scan]) -> None:
 
 
 def _classes(root: Path, labels: set[str]) -> tuple[ClassInfo, ...]:
-    """Make the list of classes from the texts of all labels.
+    """Make the list of classes; `labels` has the text of each label that a sample has.
 
     Integer labels keep their value: label 7 in the tars is class 7 of the set. Labels that are words are sorted. Raises
     DataError if there is no label, or if an integer label is far larger than the number of labels.
     """
     if not labels:
-        raise DataError("no usable sample in any tar: a sample needs an image and a .cls member with its label")
+        raise DataError("no tar has a usable sample: a sample needs an image and a .cls member with its label")
     try:
         names = classes_of(labels)
     except ValueError as error:

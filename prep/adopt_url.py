@@ -61,8 +61,8 @@ def _found(url: Url, tars: Mapping[str, int], say: Say) -> Manifest:
     if named != tars:
         other = min({*named.items()} ^ {*tars.items()})[0]
         raise UsageError(
-            f"{url}: the manifest and the tars at this URL differ ({other}), and no file at a URL is replaced, because "
-            "other programs may be reading it. Copy only the tars to another URL, and index them there"
+            f"{url}: the manifest does not match the tars at this URL ({other}), and no file at a URL is replaced, "
+            "because other programs may be reading it. Copy only the tars to another URL, and index them there"
         )
     say(f"{url}: these tars are a shard set already; nothing was changed")
     return manifest

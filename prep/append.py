@@ -139,7 +139,7 @@ def _append(
 
 
 def _link(out: Path, old: Manifest, new: Manifest, folder: Path) -> None:
-    """Hard-link the old set's tars into the new folder, and its indexes, which readers of the old set still need."""
+    """Hard-link the old set's tars and indexes into the new folder; readers of the old set still need its indexes."""
     indexes = {split.index.name for split in new.splits} - {split.index.name for split in old.splits}
     for path in sorted(out.iterdir()):
         if path.name not in {NAME, STAMP, REPORT, *indexes} and not path.name.endswith(store.PARTIAL):

@@ -106,8 +106,8 @@ def make_set(
 ) -> Made:
     """Make the missing shards of a planned set, and its other files, in the folder of `work`; do not publish the set.
 
-    `stamp` is the source's stamp (a text that differs after a change of the files) from before planning. Raises
-    DataError if the source has another stamp after the shards are made.
+    `stamp` is a text that identified the state of the source files before planning. Raises DataError if the source has
+    another stamp after the shards are made.
     """
     source = planned.source
     records, bad = _all_shards(planned, work, workers, out, say, engine)
@@ -177,7 +177,7 @@ def _refuse_other_parts(there: Plan | None, options: Options, room: Room) -> Non
 
 
 def _refuse_other_source(there: Plan | None, plan: Plan, files: Files, room: Room) -> None:
-    """Raise DataError if processes with --part made shards from other files."""
+    """Raise DataError if processes with --part made shards from other source files than those of this run."""
     if there is not None and there.by_parts and there.id != plan.id:
         raise DataError(
             f"{files.root}: processes with --part made shards in {room.folder} from other files (paths, sizes, labels "

@@ -2,8 +2,8 @@
 
 A name is the path of an image file, folder, zip, tar, listing or shard set, or a glob pattern. A listing needs no
 labels; a .txt file is a listing with one path per line. Files, folders, archives and shard sets may be at URLs; a
-listing must be on a disk, but its paths may be URLs. No image is skipped silently: an unreadable image is included with
-the reason, and so is a symbolic link, because links are not followed.
+listing must be on a disk, but its paths may be URLs. No image is skipped silently: unreadable images and symbolic
+links, which are not followed, are included with the reason.
 """
 
 import glob
@@ -48,7 +48,7 @@ class Gathered:
     def read(self, places: Iterable[int], prepared: Prepared = Prepared()) -> Iterator[Given]:  # noqa: B008  immutable
         """Yield the images with the indices `places`, in this order.
 
-        The images are as prep would store them with the options `prepared`. A few images are read ahead.
+        The images are as prep would store them with the options `prepared`. Threads read a few images in advance.
         """
         begun: deque[Future[Given]] = deque()
         with ThreadPoolExecutor(self._threads, thread_name_prefix="headrace-admit") as pool:
@@ -84,8 +84,8 @@ def gather(names: Sequence[Any], threads: int, missing: Sequence[str] = ()) -> G
     """Find the images that `names` stand for.
 
     A name is a path, the bytes of an image file, or an RGB array, uint8 (height, width, 3). Each path in `missing`
-    counts as one image, even if no such file exists; such paths may come from another program. Raises UsageError for
-    any other path that does not exist or that contains no image.
+    counts as one image, even if no such file exists; such paths may come from another program. Raises UsageError for a
+    path in `names` that does not exist or contains no image.
     """
     parts = [part for number, one in enumerate(names) for part in _parts(one, number)]
     return Gathered([*parts, *([Files(list(missing))] if missing else [])], threads)

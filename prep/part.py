@@ -133,8 +133,8 @@ def _plan(files: Files, out: Path, options: Options, workers: int, say: Say) -> 
             break
     if other := differing(plan, options):
         raise UsageError(
-            f"{room.folder}: its plan was made with other options: {', '.join(other)}. Give the same options, or "
-            "remove that folder, with everything in it, to begin again"
+            f"{room.folder}: the plan in this folder was made with other options: {', '.join(other)}. Give the same "
+            "options, or remove the folder, with everything in it, to begin again"
         )
     return plan
 

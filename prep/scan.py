@@ -113,7 +113,7 @@ def _check_names(key: str, parts: list[Member | Link | Unread]) -> None:
     """Raise BadImageError for names that an index cannot contain, or that WebDataset readers interpret differently."""
     extensions = [_key_and_extension(one.name)[1] for one in parts]
     if not key.rpartition("/")[2]:
-        raise BadImageError("the name begins with a dot, which is not allowed for samples")
+        raise BadImageError("the sample's name begins with a dot, which is not allowed")
     if len(set(extensions)) < len(extensions):
         raise BadImageError(f"the sample has two members of the same kind ({', '.join(extensions)})")
     if any(

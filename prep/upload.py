@@ -116,10 +116,7 @@ def _is_published(uploads: Uploads, options: Options, say: Say) -> bool:
 
 
 def refuse_url(source: Location, out: Url, if_exists: str = "reuse") -> None:
-    """Raise UsageError if no set may be written to the URL `out`.
-
-    This is so if `out` is on a web server or inside the source, and always with --if-exists rebuild.
-    """
+    """Raise UsageError if `out` is on a web server or inside the source, or if `if_exists` is "rebuild"."""
     if not out.in_bucket:
         raise UsageError(f"{out}: a web server cannot be written to. Give a URL of s3://, gs:// or az://, or a folder")
     if isinstance(source, Url) and f"{out}/".startswith(f"{source}/"):

@@ -1,4 +1,4 @@
-"""`headrace verify`: checks a shard set with `headrace.shards.verify`, decoding images as prep does."""
+"""`headrace verify`: checks a shard set with `headrace.shards.verify`; with --deep, decodes images as prep does."""
 
 import json
 import time

@@ -4,8 +4,8 @@ Every image is decoded in full before it may enter a shard, because a damaged im
 an error that does not name the image. JPEGs are decoded by libjpeg-turbo, whose warnings are treated as errors, because
 they reveal damage that other decoders accept. The bytes of a JPEG are kept unchanged if the decoder for training
 decodes them to the same upright image. PNG, WebP, BMP, TIFF and PNM files are decoded by nvImageCodec, and the formats
-in formats.py by Pillow. Images in all these formats are stored as new JPEGs. If `headrace.shards.unsafe` refuses a
-file, no NVIDIA decoder is asked to apply the file's EXIF orientation.
+in formats.py by Pillow. Images in all these formats are stored as new JPEGs. A file with EXIF data that NVIDIA's
+decoder reads in two ways (`headrace.shards.unsafe`) is never rotated by this decoder.
 """
 
 import os

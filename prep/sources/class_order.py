@@ -35,7 +35,7 @@ def classes_of(found: set[str], where: Location) -> list[str]:
     odd = sorted(label for label in found if not label.isprintable())
     if odd:
         raise DataError(
-            f"{where}: labels with unprintable characters: {first_of([*map(ascii, odd)], _SHOWN)}. Rename them"
+            f"{where}: some labels have unprintable characters: {first_of([*map(ascii, odd)], _SHOWN)}. Rename them"
         )
     try:
         return labels.classes_of(found)
@@ -88,15 +88,17 @@ def read_classes(path: Location) -> tuple[ClassInfo, ...]:
     infos = class_list(((one.strip(), (name or one).strip()) for one, _, name in pairs), path)
     if not infos or len({one.id for one in infos}) < len(infos):
         raise DataError(
-            f"--classes-from {path}: expected each class once, with one class per line; found {len(infos):,} classes"
+            f"--classes-from {path}: expected each class once, with one class per line; the file is empty or too "
+            f"large, or names a class twice ({len(infos):,} lines with a class)"
         )
     return infos
 
 
 def with_more_classes(source: Source, infos: tuple[ClassInfo, ...], where: Location, *, more: bool) -> Source:
-    """Return the source with the classes `infos` of the set at `where`, matched by id or name, and with new classes.
+    """Return the source with the labels of the set at `where`, whose classes are `infos`, and with new classes.
 
-    New classes are classes of the source that the set does not have; their labels follow those of the set. If the set's
+    A class of the source gets the label of the set's class with the same id or name; integers may also be positions of
+    the set's classes. Other classes of the source are new, and their labels follow those of the set. If the set's
     classes are 0, 1, 2 and so on, and the source's labels are integers, all integers up to the largest label become
     classes. Raises DataError for new classes if `more` is False.
     """
@@ -111,7 +113,7 @@ def with_more_classes(source: Source, infos: tuple[ClassInfo, ...], where: Locat
             raise DataError(
                 f"{source.files.root}: {counted(len(new), 'class is', 'classes are')} not among the {len(infos):,} "
                 f"classes of {where}: {first_of([one.id for one in new], _SHOWN)}. Give --new-classes to add "
-                f"{'it' if len(new) == 1 else 'them'} at the end of the list, or remove the images from the source"
+                f"{'it' if len(new) == 1 else 'them'} to the set's classes, or remove the images from the source"
             )
         if [*by_id] == [str(number) for number in range(len(infos))] and labels.are_integers(names):
             every = classes_of({*by_id, *names}, source.files.root)
@@ -129,16 +131,17 @@ def _numbered(source: Source, used: list[int], own: list[int], infos: tuple[Clas
 
 
 def _tables(infos: tuple[ClassInfo, ...]) -> tuple[dict[str, int], dict[str, int]]:
-    """The labels by class id, and the labels by class name, without names that several classes share."""
+    """Return two dicts: the label of each class id, and the label of each name that only one class has."""
     often = Counter(one.name for one in infos)  # a name shared by two classes identifies neither
     by_name = {one.name: label for label, one in enumerate(infos) if often[one.name] == 1}
     return {one.id: label for label, one in enumerate(infos)}, by_name
 
 
 def _labels_among(names: list[str], infos: tuple[ClassInfo, ...]) -> dict[str, int] | None:
-    """The label of each of the classes `names`: by id, by name, or for integers by position in `infos`.
+    """Return a dict from each of `names` to its label: the position of the class in `infos`.
 
-    Return None if one of `names` is not among `infos`.
+    `names` must be ids in `infos`, or else names in `infos`, or else integers, which are positions in `infos`. Return
+    None if they are none of these.
     """
     found = next((table for table in _tables(infos) if set(names) <= table.keys()), None)
     if found is None and labels.are_integers(names) and all(len(name) < 9 and int(name) < len(infos) for name in names):
@@ -149,8 +152,8 @@ def _labels_among(names: list[str], infos: tuple[ClassInfo, ...]) -> dict[str, i
 def with_classes(source: Source, infos: tuple[ClassInfo, ...], where: str) -> Source:
     """Return the source with its classes replaced by `infos`, in the order of `infos`.
 
-    Each class of the source becomes the entry of `infos` with the same id, or else with the same name. Ids that are
-    integers, such as folders 0 to 9, may also be positions in `infos`.
+    Each class of the source becomes the entry of `infos` with the same id. If an id is missing in `infos`, names are
+    compared instead. Ids that are integers, such as folders 0 to 9, may also be positions in `infos`.
     """
     used = source.used()
     names = [source.classes[label].id for label in used]

@@ -42,7 +42,7 @@ class FolderFiles:
         return stamp
 
     def table(self) -> FileTable:
-        """All regular files as the last call of `stamp` found them; without such a call, finds them now."""
+        """All regular files as the last call of `stamp` found them; if `stamp` was not called, they are found now."""
         return self._found if self._found is not None else self._walk()[1]
 
     def _walk(self) -> tuple[str, FileTable]:
@@ -139,7 +139,9 @@ class FolderReader:
         finally:
             os.close(descriptor)
         if left:
-            raise changed(self._root, entry.path, f"the file's size changed from {entry.size:,} bytes while prep ran")
+            raise changed(
+                self._root, entry.path, f"the file had {entry.size:,} bytes when prep listed it, but its size changed"
+            )
 
     def _open(self, entry: Entry) -> int:
         try:

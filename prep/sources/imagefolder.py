@@ -40,9 +40,10 @@ _SHOWN = 5  # classes that an error lists
 
 
 def find_trees(paths: list[str], rows: list[int], options: Options) -> tuple[str, dict[str, list[int]]] | None:
-    """Find the folder that contains the splits or classes; return its path, and the image `rows` of each split folder.
+    """Find the folder that contains the splits or classes; return its path, and a dict of the images in each split.
 
-    If there are no splits, the only key is "". Returns None if no image is in a folder of a class.
+    `rows` are the indices in `paths` of all images. The dict maps the name of each split folder to the indices of its
+    images; if there are no splits, the only key is "". Returns None if no image is in a folder of a class.
     """
     folders = [paths[row].count("/") for row in rows]
     depth = 0
@@ -84,14 +85,14 @@ def open_imagefolder(seen: Survey, options: Options) -> TableSource:
     if found is None:
         if any(path.endswith(".arrow") for path in table.paths):
             raise DataError(
-                f"{files.root}: written by datasets.save_to_disk, whose format is not supported. Write the data set "
-                "with its method to_parquet, and give the Parquet files"
+                f"{files.root}: this folder was written by datasets.save_to_disk, whose format is not supported. Write "
+                "the data set with its method to_parquet, and give the Parquet files"
             )
         some = ", ".join([*table.paths[:3], *(["..."] if len(table) > 3 else [])])
         links = sum(reason == SYMBOLIC for _, reason in seen.left_out)
         more = f" and {counted(links, 'symbolic link')}, not followed" if links else ""
         raise DataError(
-            f"{files.root}: no data set found: {counted(len(table), 'file')}{some and f' ({some})'}{more}. "
+            f"{files.root}: no data set found in {counted(len(table), 'file')}{some and f' ({some})'}{more}. "
             f"{_follow(files, links)}Give {KNOWN}"
         )
     root, trees = found
@@ -194,14 +195,14 @@ def empty_classes(files: Files, why: dict[str, tuple[str, int]]) -> DataError:
     shown = first_of([f"{name} ({count:,} {reason})" for name, (reason, count) in why.items()], _SHOWN)
     links = sum(reason == SYMBOLIC for reason, _ in why.values())
     return DataError(
-        f"{files.root}: {counted(len(why), 'class', 'classes')} without a training image, because all their files are "
+        f"{files.root}: {counted(len(why), 'class has', 'classes have')} no training image, because every file is "
         f"refused: {shown}. {_follow(files, links)}Add images, or give --on-empty-class drop to make the set without "
         "these classes, or --on-empty-class keep to keep their labels"
     )
 
 
 def _follow(files: Files, links: int) -> str:
-    """Advice to follow the links that were not followed; "" if the source is not a folder on a disk."""
+    """Return the advice to give --follow-links; "" if `links` is 0, or if the source is not a folder on a disk."""
     return "Give --follow-links to read the targets of links. " if links and isinstance(files, FolderFiles) else ""
 
 

@@ -86,7 +86,7 @@ def check_splits(where: Location, splits: Collection[str], options: Options, wit
     `without_train` is the advice in the message if the training split is missing.
     """
     if "train" not in splits:
-        raise UsageError(f"{where}: no row is of split train (the splits are: {', '.join(splits)}). {without_train}")
+        raise UsageError(f"{where}: no row has the split train (the splits are: {', '.join(splits)}). {without_train}")
     if options.val is not None and "val" not in splits:
         raise UsageError(f"{where}: --val {options.val}: no such split (the splits are: {', '.join(splits)})")
 

@@ -44,10 +44,10 @@ class Share:
 def share_of(labels: Callable[[], Iterable[_Labels]], classes: int, fraction: float, seed: int) -> Share:
     """Choose the training images to use for validation.
 
-    Each call of `labels` yields the labels of all training images in order. The same images are chosen as by
-    `validation_part`, but the keys of all images need not be in memory: for each class, 256 counts are kept, one for
-    each range (bin) of keys. The counts tell in which bin a class reaches its number of validation images. Only the
-    keys in this bin are sorted.
+    Each call of `labels` yields the labels of all training images in order. The chosen images are those that
+    `validation_part` chooses, but the keys of all images need not be in memory. First, the images of each class are
+    counted in 256 ranges (bins) of keys. The counts tell in which bin a class reaches its number of validation images.
+    Only the keys in this bin are sorted.
     """
     counts = np.zeros((classes, _BINS), np.int64)
     for some, keys, _ in _keyed(labels(), seed):
@@ -182,7 +182,10 @@ class ListedSource:
         return replace(self, classes=self.classes[:classes], first_classes=classes, per_class=per_class)
 
     def _judged(self) -> Iterator[tuple[Chunk, NDArray[np.bool_], NDArray[np.bool_]]]:
-        """All rows in chunks, with two masks: rows whose class --classes keeps, and rows that --per-class keeps."""
+        """Yield all rows in chunks, with their final labels and splits, and two masks for each chunk.
+
+        The first mask is true for rows whose class --classes keeps, the second for rows that --per-class keeps.
+        """
         classes = max(int(self.number.max()) + 1, len(self.classes))
         limit = _FirstOfEach(classes, len(self.names), self.per_class) if self.per_class is not None else None
         trained = 0

@@ -54,7 +54,7 @@ class States:
         bucket, name = split_url(url or "")
         if item.bytes:
             if not item.bytes.isdecimal():
-                raise DataError(f"its size {item.bytes[:20]!r} is not a number of bytes")
+                raise DataError(f"the size {item.bytes[:20]!r} in the listing is not a number of bytes")
             return Seen(int(item.bytes), 0)
         if not bucket.startswith(OF_BUCKETS):
             raise DataError("the size of a file on a web server must be given: add a column `bytes` to the listing")
@@ -66,9 +66,10 @@ class States:
         return seen
 
     def _list(self) -> dict[str, dict[str, Seen]]:
-        """For the rows without a size, list the folder of each bucket that contains their files; return size and time.
+        """Return size and time of the files in rows without a size, by bucket and file name.
 
-        Rows with an unusable URL are omitted; `of` raises an error when it is called with such a row.
+        In each bucket, the deepest folder that contains all these files is listed. Rows with an unusable URL are
+        omitted; `of` raises an error when it is called with such a row.
         """
         folders: dict[str, str] = {}
         for item in self._items():

@@ -43,7 +43,7 @@ _REMEDIES = {
 class ListingFiles:
     """The files that a listing names.
 
-    Its rows are copied into a file in the folder `room`, and read from this file in chunks.
+    The rows of the listing are copied into a file in the folder `room`, and read from this file in chunks.
     """
 
     def __init__(self, root: Location, room: Path, options: Options) -> None:

@@ -51,7 +51,10 @@ class _Row(NamedTuple):
 
 
 def parquet_files(path: Location) -> list[Location]:
-    """The Parquet files with images at `path`: the file itself, those in the folder, or else those in data/."""
+    """Return the Parquet files at `path`, a file or folder; the list is empty if none of them contains images.
+
+    If a folder has no Parquet files, those in its subfolder data/ are returned.
+    """
     found: list[Location]
     if isinstance(path, Url):
         found = [path] if path.name.lower().endswith(".parquet") else []
@@ -182,7 +185,8 @@ class ParquetFiles:
                 names = class_names(schema, label)
                 if names != self.names and self.rows:
                     raise DataError(
-                        f"{path}: its class names are not those of {self.paths[0].name}. Convert each file separately"
+                        f"{path}: its class names differ from those of {self.paths[0].name}. Convert each file "
+                        "separately"
                     )
                 self.names = names
                 columns = [f"{image}.bytes", *filter(None, [label])]

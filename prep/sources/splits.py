@@ -26,7 +26,7 @@ _LIKE_ONE = re.compile(
 
 
 def split_of(name: str, options: Options) -> str:
-    """The split for which a folder name or a word in a listing stands; "" if the name stands for no split.
+    """The split that a folder name or a word in a listing means, such as val for Validation; "" if it means none.
 
     The case of the letters does not matter.
     """
@@ -48,7 +48,7 @@ def refuse_two_validations(where: Location, names: Iterable[str], options: Optio
     asked = options.val.strip().lower()
     own = sorted(name for name in names if split_of(name, options) == VALIDATION and name.strip().lower() != asked)
     if own:
-        raise UsageError(f"{where}: --val {options.val}: it already has a validation split ({own[0]}). Omit --val")
+        raise UsageError(f"{where}: --val {options.val}: there already is a validation split ({own[0]}). Omit --val")
 
 
 def is_like_a_split(name: str) -> bool:
@@ -59,8 +59,8 @@ def is_like_a_split(name: str) -> bool:
 def fraction_to_take(files: Files, splits: Collection[str], options: Options) -> float:
     """The share of the training images to use for validation.
 
-    The share is 0 if there is a validation split already, or if --val-fraction is 0. Raises UsageError if
-    --val-fraction is given but there is a validation split, or if both are missing.
+    The share is 0 if there is a validation split already, or if --val-fraction is 0. Raises UsageError if the source
+    has a validation split and --val-fraction is given, or if there is no validation split and no --val-fraction.
     """
     fraction = options.val_fraction
     if "val" in splits:

@@ -162,6 +162,6 @@ def _refuse_odd_names(files: Files, paths: list[str]) -> None:
     odd = [path for path in paths if not path.isprintable()]
     if odd:
         raise DataError(
-            f"{files.root}: {len(odd):,} names with unprintable characters or not in UTF-8: "
+            f"{files.root}: {len(odd):,} names have unprintable characters or are not UTF-8: "
             f"{first_of([*map(ascii, odd)], _SHOWN)}. Rename the files"
         )

@@ -58,8 +58,8 @@ class TarFiles:
     def table(self) -> FileTable:
         """All regular members, sorted by name.
 
-        Of several members with the same name, only the last is listed, as tar(1) would unpack them. A hard link stands
-        for the earlier member that it names; GNU tar writes a hard link for the second name of a file.
+        Of several members with the same name, only the last is listed, because tar(1) would overwrite the others. A
+        hard link stands for the earlier member that it names; GNU tar writes a hard link for the second name of a file.
         """
         self.unpack()
         found: dict[str, Member] = {}

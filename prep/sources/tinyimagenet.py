@@ -50,7 +50,8 @@ def open_tinyimagenet(seen: Survey, root: str) -> TableSource:
         found["val"] = _val(files, inside, images, _annotations(files, row_of, label_of, texts[_ANNOTATIONS]))
     elif any(path.startswith("val/") for path in inside.paths):
         raise DataError(
-            f"{files.root}: there is a val/ folder but no {_ANNOTATIONS}, which has its labels. Get the data set again"
+            f"{files.root}: there is a val/ folder but no {_ANNOTATIONS}, which labels its images. Get the data set "
+            "again"
         )
     splits = {name: Listed(inside.take(those), labels) for name, (those, labels) in found.items()}
     used = [*(rows[those] for those, _ in found.values()), rows[[row_of[path] for path in others.paths]]]

@@ -92,7 +92,7 @@ class ZipReader:
         return next(iter(self._parts(entry)), b"")[:size]
 
     def time(self, _: Entry) -> int:
-        """Return 0, because the directory has the CRC-32 of every member."""
+        """Return 0: the CRC-32 in the zip's directory shows a change of the member, so no time is needed."""
         return 0
 
     def _check(self, entry: Entry, size: int, crc: int) -> None:
@@ -108,13 +108,15 @@ class ZipReader:
         return block[start : start + entry.packed]
 
     def _start(self, entry: Entry, block: bytes) -> int:
-        """The offset of the compressed bytes in a member that begins with `block`."""
+        """Return the offset at which the compressed bytes begin in a member; `block` has the member's first bytes."""
         if len(block) < _LOCAL_HEADER or block[:4] != b"PK\3\4":
-            raise changed(self._root, entry.path, f"no zip member at byte {entry.offset:,}")
+            raise changed(self._root, entry.path, f"no member begins at byte {entry.offset:,} of the zip")
         end = _LOCAL_HEADER + int.from_bytes(block[26:28], "little")
         start = end + int.from_bytes(block[28:30], "little")
         if not _is_name(self.prefix + entry.path, block[_LOCAL_HEADER:end]):
-            raise changed(self._root, entry.path, "the name in its header is not the name in the zip's directory")
+            raise changed(
+                self._root, entry.path, "the name in the member's header is not the name in the zip's directory"
+            )
         return start
 
     def _bytes(self, entry: Entry, size: int, offset: int) -> bytes:

@@ -2,7 +2,7 @@
 
 The standard library makes an object of 0.8 KB for each member; in a large prep, these objects took most of the memory.
 Here a member takes only the space of its path and of five numbers. The format is PKWARE's APPNOTE 6.3.10: sections
-4.3.12 (entries of the directory), 4.3.14 to 4.3.16 (its end, also in 64 bits), 4.4.4 (flags) and 4.5.3 (the extra field
+4.3.12 (entries of the directory), 4.3.14 to 4.3.16 (its end record), 4.4.4 (flags) and 4.5.3 (the extra field
 with numbers of 64 bits).
 """
 
@@ -86,7 +86,7 @@ def _find_end(file: File, size: int) -> _End:
     start = place - length
     if start < 0 or start - offset < 0:
         raise _Damaged(
-            f"its central directory ({length:,} bytes from byte {offset:,}) would overlap the end record at {place:,}"
+            f"the directory of {length:,} bytes at byte {offset:,} does not fit before the end record at byte {place:,}"
         )
     return _End(entries, length, start, start - offset, wide)
 
@@ -113,7 +113,7 @@ def _parse(root: Location, data: bytes, end: _End, size: int) -> Directory:
         elif not stat.S_ISDIR(mode) or values[0]:
             left_out.append((path, SYMBOLIC if stat.S_ISLNK(mode) else SPECIAL))
     if end.entries != (count if end.wide else count & 0xFFFF):  # writers without the 64-bit form let the count overflow
-        raise _Damaged(f"its directory holds {count:,} members, but says that there are {end.entries:,}")
+        raise _Damaged(f"its directory holds {count:,} members, but its end record says {end.entries:,}")
     if encrypted:
         raise DataError(f"{root}: its members are encrypted. Unpack the zip and give the folder")
     table = _sorted(root, paths, numbers)

@@ -229,7 +229,7 @@ def test_nothing_to_index(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no \.tar files"):
         adopt(tmp_path, say=quiet)
     write(tmp_path / "x.tar", [{"__key__": "a", "txt": "hello"}])
-    with pytest.raises(DataError, match="no usable sample"):
+    with pytest.raises(DataError, match="no tar has a usable sample"):
         adopt(tmp_path, say=quiet)
 
 

@@ -171,7 +171,7 @@ def test_bad_images_and_classes_without_any(tmp_path: Path) -> None:
     skip, drop = (Options(val_fraction=0, on_bad="skip", on_empty_class=one) for one in ("error", "drop"))
     assert add(source, tmp_path / "out", skip).added == 1
     as_folder({"yak/1.jpg": IMAGES[3][:-50], "ant/5.jpg": IMAGES[4]}, tmp_path / "c")
-    with pytest.raises(DataError, match="without a training image"):
+    with pytest.raises(DataError, match="has no training image"):
         add(tmp_path / "c", tmp_path / "out", skip)
     assert add(tmp_path / "c", tmp_path / "out", drop).added == 1
     assert [one.id for one in load(tmp_path / "out").classes] == ["ant", "bee"]

@@ -75,7 +75,7 @@ def add_folders(path: Path, *names: str) -> None:
 def test_class_whose_files_are_all_refused(more: Contents, words: str, tmp_path: Path) -> None:
     """The class ends the run by name, is dropped and the others renumbered, or keeps its label, as told."""
     skip = {"on_bad": "skip"}
-    with pytest.raises(DataError, match=f"1 class without a training image.*{words}.*--on-empty-class drop"):
+    with pytest.raises(DataError, match=f"1 class has no training image.*{words}.*--on-empty-class drop"):
         made(GOOD | more, tmp_path, **skip)
     for policy, classes in (("drop", ["ant", "cat", "dog"]), ("keep", ["ant", "bee", "cat", "dog"])):
         folder = tmp_path / policy
@@ -127,7 +127,7 @@ def test_classes_are_dropped_before_a_shard_is_made(workers: int, tmp_path: Path
 
 def test_all_classes_refused_ends_the_run_whatever_is_asked_for(tmp_path: Path) -> None:
     """A set without samples is never made."""
-    with pytest.raises(DataError, match="2 classes without a training image"):
+    with pytest.raises(DataError, match="2 classes have no training image"):
         made({"a/1.jpg": b"junk", "b/1.jpg": b""}, tmp_path, on_bad="skip", on_empty_class="drop")
 
 

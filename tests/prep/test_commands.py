@@ -100,7 +100,7 @@ def test_data_errors_end_with_3(source: Path, tmp_path: Path) -> None:
             bad,
             "train/n01/images/n01_2.JPEG: not a readable image in JPEG, PNG, WebP, BMP, TIFF, PNM, GIF",
         ),
-        (empty, "no data set found: 1 file (readme)"),
+        (empty, "no data set found in 1 file (readme)"),
     ):
         done = run("prep", path, out)
         assert (done.returncode, words in one_line(done)) == (3, True), done

@@ -127,7 +127,7 @@ def test_a_part_removes_nothing(tmp_path: Path) -> None:
     room = Room(tmp_path / "out").folder
     before = state(room)
     options = Options(samples_per_shard=4, seed=9)
-    with pytest.raises(UsageError, match=r"its plan was made with other options: --seed 0 \(now 9\)"):
+    with pytest.raises(UsageError, match=r"the plan in this folder was made with other options: --seed 0 \(now 9\)"):
         part(source, tmp_path / "out", 2, options=options)
     with pytest.raises(UsageError, match=r"parts of the set were made there with other options: --seed 0 \(now 9\)"):
         make(source, tmp_path / "out", options)
@@ -150,7 +150,7 @@ def test_a_file_of_another_size_ends_a_part_with_3(tmp_path: Path) -> None:
         stream.write(b"\0")
     done = run("prep", source, tmp_path / "out", "--samples-per-shard", 4, "--part", "1/1")
     assert done.returncode == 3
-    assert "its size changed" in done.stderr
+    assert "but its size changed" in done.stderr
 
 
 def test_a_part_of_a_set_that_is_there_ends_at_once(tmp_path: Path) -> None:

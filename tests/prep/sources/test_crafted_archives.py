@@ -151,7 +151,7 @@ def test_names_that_are_not_utf8_are_refused_all_at_once(kind: str, tmp_path: Pa
         }
         source.with_suffix(f".{kind}").write_bytes(makers[kind](contents))
         source = source.with_suffix(f".{kind}")
-    with pytest.raises(DataError, match="2 names with unprintable characters or not in UTF-8") as caught:
+    with pytest.raises(DataError, match="2 names have unprintable characters or are not UTF-8") as caught:
         made(source, Options(val_fraction=0, on_bad="skip"))
     assert "k\\udce4ln/1.jpg" in str(caught.value)
     assert "k\\udcf6ln/1.jpg" in str(caught.value)
@@ -213,7 +213,7 @@ def test_two_names_for_one_member(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(data[:at] + b"cow" + data[at + 3 :])
     files = ZipFiles(tmp_path / "a.zip")
     entry = next(one for one in files.table() if one.path == "cow/1.jpg")
-    with pytest.raises(DataError, match="the name in its header is not the name in the zip's directory"):
+    with pytest.raises(DataError, match="the name in the member's header is not the name in the zip's directory"):
         files.reader("").read(entry)
 
 
@@ -249,7 +249,7 @@ def test_zip_whose_directory_lost_members(tmp_path: Path) -> None:
     shorter = whole[: end - length] + whole[second:end]
     resized = (len(shorter) - (end - length)).to_bytes(4, "little")
     (tmp_path / "a.zip").write_bytes(shorter + whole[end : end + 12] + resized + whole[end + 16 :])
-    with pytest.raises(DataError, match=f"holds {len(contents) - 1} members, but says that there are {len(contents)}"):
+    with pytest.raises(DataError, match=f"holds {len(contents) - 1} members, but its end record says {len(contents)}"):
         ZipFiles(tmp_path / "a.zip").table()
 
 

@@ -172,7 +172,7 @@ def test_parquet_listing(tmp_path: Path) -> None:
         ("path,label\n/no/such.jpg,x\n", "no such file"),
         ("path,label\n/proc,x\n", "not a regular file"),
         ("path,label\nout/passwd,x\n", "leads out"),
-        ("path,label,split\na.jpg,x,val\n", "no row is of split train"),
+        ("path,label,split\na.jpg,x,val\n", "no row has the split train"),
         ('path,label\n"a.jpg,x\n', "not a CSV"),
         ("path,label\n\0,x\n", "list.csv"),
         ("path,label\na\t.jpg,x\n", r"row 2 \(a\\t.jpg\): has unprintable characters"),

@@ -117,7 +117,7 @@ def test_unknown_splits_keep_their_names(tmp_path: Path) -> None:
 def test_unprintable_labels_are_refused_at_once(tmp_path: Path) -> None:
     """Unprintable labels are refused together, like unprintable names of folders."""
     path = listing(tmp_path, csv_of("path,label", [("a.jpg", "a\tb"), ("b.jpg", "c\x1b"), ("c.jpg", "d")]))
-    with pytest.raises(DataError, match=r"labels with unprintable characters: 'a\\tb', 'c\\x1b'\. Rename them"):
+    with pytest.raises(DataError, match=r"some labels have unprintable characters: 'a\\tb', 'c\\x1b'\. Rename them"):
         opened(path, NONE)
 
 

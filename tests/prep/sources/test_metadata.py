@@ -107,7 +107,7 @@ def test_second_validation_split_is_not_mixed_into_the_first(column: bool, tmp_p
     source = as_folder(files, tmp_path / "in")
     assert list(seen(opened(source, Options()))) == ["train", "val", "test"]
     assert list(seen(opened(source, Options(val="dev")))) == ["train", "val", "test"]
-    with pytest.raises(UsageError, match=r"--val test: it already has a validation split \(dev\)\. Omit --val"):
+    with pytest.raises(UsageError, match=r"--val test: there already is a validation split \(dev\)\. Omit --val"):
         opened(source, Options(val="test"))
 
 

@@ -130,5 +130,5 @@ def test_test_images_are_not_mixed_into_a_validation_split(form: str, tmp_path: 
     """--val chooses a split for validation only if there is none yet."""
     source = FORMS[form](tmp_path / "in")
     assert list(seen(opened(source, Options()))) == ["train", "val", "test"]
-    with pytest.raises(UsageError, match=r"--val test: it already has a validation split \(val\)\. Omit --val"):
+    with pytest.raises(UsageError, match=r"--val test: there already is a validation split \(val\)\. Omit --val"):
         opened(source, Options(val="test"))

@@ -210,5 +210,5 @@ def test_file_that_vanishes_or_grows_is_named(tmp_path: Path) -> None:
     first, second, *_ = splits_of(source)["train"].files
     with pytest.raises(DataError, match=r"n01_0\.JPEG: the file cannot be read"):
         source.reader.read(first)
-    with pytest.raises(DataError, match=r"n01_1\.JPEG: its size changed"):
+    with pytest.raises(DataError, match=r"n01_1\.JPEG: .*but its size changed"):
         source.reader.read(second)
