@@ -57,10 +57,9 @@ class Commands(click.Group):
         return super().main(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command.
+        """Run the command. If it raises an error that a user can act on, print the error as one line.
 
-        Errors that a user can act on are printed as one line. The environment variable HEADRACE_DEBUG=1 adds their
-        traceback.
+        The environment variable HEADRACE_DEBUG=1 adds the traceback.
         """
         try:
             return super().invoke(ctx)
@@ -70,7 +69,7 @@ class Commands(click.Group):
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
         except EOFError as error:  # click would print "Aborted!", as if the user had ended the input
-            raise _reported(RuntimeError("a file or pipe ended unexpectedly")) from error
+            raise _reported(RuntimeError("a file or pipe ended where Headrace expected more data")) from error
         except Exception as error:
             known = expected(error)
             if known is None:

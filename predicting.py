@@ -14,7 +14,9 @@ from headrace.train.evaluate.model import Device, Model
 
 
 def load_model(path: Path | str, device: Device = None) -> Model:
-    """Return the trained network in a checkpoint file, or in best.pt of a run folder; its method is `predict(images)`.
+    """Return the trained network in a checkpoint file, or in best.pt of a run folder.
+
+    Call the method `predict(images)` of the result to classify images:
 
         import headrace
 

@@ -19,7 +19,9 @@ from headrace.shards.urls import Location
 @click.command("eval", epilog=examples("headrace eval runs/mine shards/mine --out evaluated"))
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.argument("shards", metavar="SHARDS", type=LocationType())
-@click.option("--split", default="val", show_default=True, metavar="NAME", help="The split whose samples are used.")
+@click.option(
+    "--split", default="val", show_default=True, metavar="NAME", help="The split on which accuracy is measured."
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -20,14 +20,14 @@ from headrace.shards.urls import Location
     default="timm",
     show_default=True,
     help="Format of the written network. timm: a folder that timm and transformers can load. safetensors: only the "
-    "weights, under the checkpoint's names. onnx, torch: a graph of ONNX or torch.export, which includes the "
-    "normalisation of pixels.",
+    "weights, with the names that they have in the checkpoint. onnx, torch: a graph of ONNX or torch.export, which "
+    "includes the normalisation of pixels.",
 )
 @click.option(
     "--check",
     type=LocationType(),
     metavar="SHARDS|FOLDER",
-    help="Images for the comparison of the written network with the checkpoint's. Default: the shard set of the "
+    help="Compare the written network with the checkpoint's network on these images. Default: the shard set of the "
     "training run, or random noise if this set no longer exists.",
 )
 def export_command(checkpoint: Path, out: Path, kind: str, check: Location | None) -> None:

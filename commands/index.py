@@ -14,9 +14,9 @@ from headrace.shards.urls import Location
 def index_command(root: Location) -> None:
     """Make a shard set from the WebDataset tars in TARS (a folder or a URL) without rewriting the tars.
 
-    The command writes .idx files, Parquet files and a manifest beside the tars. A sample needs an image and a .cls
-    member, which has its class. Unusable samples are omitted and listed in report.jsonl. If the folder TARS is already
-    a shard set, its damaged indexes are made again. At a URL, existing files are never replaced.
+    The command writes .idx files, Parquet files and a manifest beside the tars. Each sample in a tar needs an image and
+    a .cls file, which contains the class of the sample. Unusable samples are omitted and listed in report.jsonl. If the
+    folder TARS is already a shard set, its damaged indexes are made again. At a URL, existing files are never replaced.
     """
     need_linux("index")
     from headrace.prep.adopt_url import adopt_at

@@ -15,5 +15,5 @@ nproc_option = click.option(
 
 
 def device_option(help_text: str = "Short for --set runtime.device=...") -> Callable[[Any], Any]:
-    """Return the option `--device auto|cpu|cuda`, which is None if omitted."""
+    """Return the option `--device auto|cpu|cuda`; its value is None if the user omits the option."""
     return click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help=help_text)

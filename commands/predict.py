@@ -132,7 +132,7 @@ def _predict(
 ) -> "tuple[Gathered, Writing | None]":
     """Predict the classes of `images`.
 
-    Return the images found and the writer of the answers, which is None on all ranks but 0.
+    Return the images found, and the writer of the predictions. The writer is None on all ranks but 0.
     """
     from headrace.prep.command.progress import progress
     from headrace.prep.gather import gather

@@ -15,7 +15,9 @@ _OPTIONS = (
         help="Download this data set beside OUT, and use the download as SOURCE.",
     ),
     click.option("--seed", default=0, show_default=True, help="Seed for shuffling the samples."),
-    click.option("--samples-per-shard", type=int, help="Samples per shard. Default: as many as fit into --shard-size."),
+    click.option(
+        "--samples-per-shard", type=int, help="Number of samples per shard (default: as many as fit into --shard-size)."
+    ),
     click.option(
         "--shard-size", default=32, show_default=True, metavar="MB", help="Approximate size of a shard in megabytes."
     ),
@@ -34,7 +36,8 @@ _OPTIONS = (
         "--val-fraction",
         type=float,
         metavar="F",
-        help="If SOURCE has no validation split, use this share of each class (such as 0.2) for validation.",
+        help="If SOURCE has no validation split, use this share of the images of each class for "
+        "validation, such as 0.2.",
     ),
     click.option(
         "--val",
@@ -82,12 +85,13 @@ _OPTIONS = (
     click.option(
         "--part",
         metavar="I/N",
-        help="Make only part I of N of the shards, such as 1/4. When all parts are made, run once without --part.",
+        help="Divide the shards into N parts, and make only part I, such as 1/4. When all parts are made, run once "
+        "without --part.",
     ),
     click.option(
         "--append",
         is_flag=True,
-        help="Add those images of SOURCE to the set OUT that OUT does not have yet, in new tars.",
+        help="Add the images of SOURCE to the existing set OUT, in new tars. Images that OUT already has are omitted.",
     ),
     click.option(
         "--new-classes",
@@ -97,7 +101,7 @@ _OPTIONS = (
     click.option(
         "--plan-only",
         is_flag=True,
-        help="Write only the plan, which assigns each image to a shard. Later commands with --part make its shards.",
+        help="Write only the plan, which assigns each image to a shard. Commands with --part then make these shards.",
     ),
     choice(
         "--engine",

@@ -36,7 +36,11 @@ from headrace.shards.streams import say
     help="File with the initial weights. For a network of timm, it may also be a folder that timm saved.",
 )
 @click.option(
-    "--out", "-o", type=click.Path(path_type=Path), metavar="DIR", help="Run folder. Default: runs/TIME-MODEL."
+    "--out",
+    "-o",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The folder for the files of the run (default: runs/TIME-MODEL).",
 )
 @click.option(
     "--resume",
@@ -51,7 +55,8 @@ from headrace.shards.streams import say
     "--override",
     multiple=True,
     type=click.Choice(["classes", "recipe", "shards"]),
-    help="Resume even if the classes, the recipe or the shard set (name one) differ from those in the checkpoint.",
+    help="Resume although the classes, the recipe or the shards (name one) differ from those of the checkpoint. May be "
+    "repeated.",
 )
 @click.option(
     "--deterministic",

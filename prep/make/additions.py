@@ -5,7 +5,7 @@
     OUT/shardset.json               replaced last, if it still has the same tag
 
 A claim (a file that reserves the URL for one plan) names the manifest that the plan was made for. A claim that names an
-earlier manifest is replaced, because the prep that made the claim can no longer replace the manifest.
+earlier manifest is replaced: the prep that made this claim must fail, because the manifest has changed since then.
 """
 
 from headrace.prep.make.planned import Plan

@@ -94,8 +94,8 @@ class Base:
             return b""
         except OSError as error:
             raise DataError(
-                f"{self.where / name}: cannot be read ({error.strerror or error}), so its lines would be "
-                "lost. Make the file readable, or remove it"
+                f"{self.where / name}: cannot be read ({error.strerror or error}); after an append, the lines in "
+                "this file would be lost. Make the file readable, or remove it"
             ) from error
 
     @property
@@ -151,13 +151,13 @@ def refuse_as_base(where: Location, manifest: Manifest, options: Options) -> Non
         )
     if manifest.source.layout == SUBSET:
         raise UsageError(
-            f"{where}: it is a subset of another set, and with more images it would no longer be a subset. Append to "
-            "the other set, and make the subset again"
+            f"{where}: it is a subset of another set, and the other set would not have the appended images. Append "
+            "to the other set, and make the subset again"
         )
     for name in ("classes", "classes_from"):
         if getattr(options, name) is not None:
             raise UsageError(
-                f"--{name.replace('_', '-')} cannot be combined with --append, because the classes of {where} are used"
+                f"--{name.replace('_', '-')} cannot be combined with --append, which uses the classes of {where}"
             )
     ours, theirs = options.prepared, Prepared.of(manifest.options)
     if ours != theirs:

@@ -12,8 +12,8 @@ from headrace.shards.names import REPORT
 def changes(folder: Path, manifest: Manifest, now: list[State]) -> str:
     """Return, as text, how the source's images `now` (path, size, CRC-32) differ from those when the set was made.
 
-    `folder` has the set's indexes. If an image that the set omits has changed, the change is not found, because
-    report.jsonl has only the path of the image.
+    `folder` has the set's indexes. The change of an image that the set omits is not found, because report.jsonl
+    has only the path of this image.
     """
     before: dict[str, tuple[int, int]] = {}
     for split in manifest.splits:

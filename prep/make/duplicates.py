@@ -46,7 +46,7 @@ class Duplicates:
 
     gone: dict[int, Gone] = field(default_factory=dict)
     emptied: dict[int, int] = field(default_factory=dict)
-    """The classes whose training images are all omitted: the number of these images, by label."""
+    """The number of training images, by label, of each class whose training images are all omitted."""
 
     def among(self, first: int, count: int) -> NDArray[np.bool_]:
         """Return whether each of `count` samples from index `first` on is omitted, bool (count,)."""
@@ -69,8 +69,8 @@ def find_duplicates(
 ) -> Duplicates:
     """Return the files of a source to omit: the `known` files and, if --dedupe exact is given, duplicates.
 
-    `folder` is for temporary tables. The `known` files are omitted in any case. Other files are not compared with them,
-    so no file is omitted because it equals a known file.
+    `folder` is for temporary tables. The `known` files are omitted in any case. Other files are not compared with the
+    `known` files.
 
     Raises DataError if a file is unreadable, or if equal files are in different classes and the options do not drop
     them.

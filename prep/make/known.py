@@ -97,7 +97,7 @@ def find_known(source: Source, base: Base, options: Options, workers: int) -> Du
 
 
 def _first_look(base: Base, places: dict[str, int], sizes: NDArray[np.int64]) -> tuple[set[int], NDArray[np.int64]]:
-    """Return the indices of the source files whose paths the set has, and the file sizes that the set has too."""
+    """Return the indices of source files whose paths occur in the set, and the file sizes that occur in the set."""
     paths, found, asked = set[int](), [np.zeros(0, np.int64)], np.unique(sizes)
     for info in base.manifest.splits:
         for columns in index.read_groups(base.root, info.index, ("source", "source_size")):

@@ -24,9 +24,9 @@ from headrace.shards.manifest import TRAIN
 def lost_classes(source: Source, options: Options, workers: int, duplicates: Duplicates) -> list[Bad]:
     """Return all training images of the classes to drop: the classes of which no training image decodes.
 
-    In each class, images are decoded until one of them decodes without error. Without both --on-bad skip and
-    --on-empty-class drop, nothing is decoded, and the result is empty. Duplicates that are omitted do not count as
-    images of their class. Raises DataError if no class would remain.
+    In each class, images are decoded until one of them decodes without error. If --on-bad skip or
+    --on-empty-class drop is missing, nothing is decoded, and the result is empty. Duplicates that are omitted do not
+    count as images of their class. Raises DataError if no class would remain.
     """
     if options.on_empty_class != "drop" or options.on_bad != "skip":
         return []
@@ -52,7 +52,11 @@ def lost_classes(source: Source, options: Options, workers: int, duplicates: Dup
 
 
 def _by_class(chunk: Chunk, train: NDArray[np.bool_], sound: set[int]) -> dict[int, NDArray[np.int64]]:
-    """Return the chunk's rows of training images by label, except classes in `sound`, which have a good image."""
+    """Return the row numbers of the training images in a chunk, by label.
+
+    Classes in `sound` are omitted, because an image of each is already known to decode. `train` marks the rows of
+    training images that are not duplicates.
+    """
     own = np.flatnonzero(train)
     labels = chunk.rows["label"][own]
     order = np.argsort(labels, kind="stable")

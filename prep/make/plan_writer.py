@@ -80,9 +80,9 @@ def _gather(
     lost: Mapping[str, str],
     duplicates: Duplicates,
 ) -> list[Unused]:
-    """Add all images, sorted by path, to the table `every`, and samples to their splits too.
+    """Add all images, sorted by path, to the table `every`, and the images that are not dropped also to their splits.
 
-    Return the dropped images; their CRC-32 is computed if it is unknown.
+    Return the dropped images. In the table, they have a CRC-32, which is computed if it is unknown.
     """
     dropped = []
     for chunk in source.chunks():
@@ -119,7 +119,7 @@ class _Split:
         self._sorter = ByKey(room, most)
 
     def add(self, chunk: Chunk) -> None:
-        """Add samples whose paths follow those of the samples that were added before."""
+        """Add samples. In order of paths, they must come after all samples that were added before."""
         places = np.arange(self.samples, self.samples + len(chunk.paths))
         chunk.rows["key"] = plan.keys(places, self._seed, self.name)
         self.samples += len(chunk.paths)

@@ -104,7 +104,10 @@ class _Crcs:
 
 
 class _Split:
-    """Writes the index of a split from the records of its shards; collects their notes, and counts samples by class."""
+    """Writes the index of a split from the records of its shards, and counts the samples of each class.
+
+    `notes` collects the shards' entries for report.jsonl.
+    """
 
     def __init__(self, work: Work, name: str, shards: list[tuple[Job, Record]], base: Base | None) -> None:
         self._work, self._name, self._shards, self._base = work, name, shards, base
@@ -134,7 +137,7 @@ class _Split:
         return SplitInfo(name=self._name, samples=samples, index=index.info, shards=(*there, *shards))
 
     def _index_name(self) -> str:
-        """Return an unused name for the index, because programs that read the old set still need the earlier index."""
+        """Return the file name of the new index. No file is replaced: programs that read the old set need its index."""
         if self._base is None:
             return f"{self._name}.parquet"
         taken = {one.index.name for one in self._base.manifest.splits}
@@ -146,7 +149,8 @@ class _Split:
             return load_contents(self._work.records, job.name)
         except (OSError, ValueError) as error:
             raise DataError(
-                f"{self._work.records}: the record of {job.name} was changed during this run ({error}). Try again"
+                f"{self._work.records}: the record of shard {job.name} was changed during this prep ({error}). "
+                "Give the same command again"
             ) from error
 
 
@@ -175,7 +179,7 @@ def report(notes: list[Note], part: int = 1) -> bytes:
 def _line(note: Note, part: int) -> dict[str, str | int]:
     """Return a line of the report as a dict.
 
-    It has `files` only if the line is about a folder, and `part` only if the line is about appended images.
+    The dict has `files` only if the line is about a folder, and `part` only if the line is about appended images.
     """
     fields: dict[str, str | int] = note._asdict()
     if not note.source.endswith("/"):

@@ -73,9 +73,11 @@ class Written(NamedTuple):
 
 @dataclass(frozen=True)
 class Contents:
-    """The arrays of a record: index rows of the written samples, their places in the job, and facts about its files.
+    """The arrays of a record: facts about the samples that were written, and about all source files of the job.
 
-    `crcs` (CRC-32) and `times` (of the last change) cover all files of the job, including omitted ones.
+    `rows` are the index rows of the written samples, and `kept` the positions of these samples in the job. `crcs`
+    (CRC-32) and `times` (of the last change) cover all source files of the job, including omitted ones. `notes` are
+    entries for report.jsonl.
     """
 
     rows: Rows

@@ -1,4 +1,7 @@
-"""Checks whether an existing shard set is the requested one, and if not, tells the user what differs."""
+"""Checks whether an existing shard set is the requested one, and if not, tells the user what differs.
+
+A set has one part for each prep that added images: part 0 is from the first prep, part 1 from the first append.
+"""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -88,8 +91,7 @@ def refuse_others(out: Location, manifest: Manifest, options: Options) -> None:
 def parts_with(out: Location, manifest: Manifest, options: Options) -> list[int]:
     """Return the numbers of the parts of a set that were made with these options.
 
-    Part 0 is the set of the first prep, part 1 has the images of the first append. Raises NewerError if a part was made
-    with an option that this version of Headrace does not know.
+    Raises NewerError if a part was made with an option that this version of Headrace does not know.
     """
     return [number for number, part in enumerate(manifest.parts) if not _differences(out, part.options, options)]
 
@@ -97,7 +99,7 @@ def parts_with(out: Location, manifest: Manifest, options: Options) -> list[int]
 def part_by_stamp(files: Files, manifest: Manifest, options: Options, known: list[Stamp], line: bytes) -> int | None:
     """Return the number of the part that was made from this source with these options; None if no stamp matches.
 
-    `line` is what `stamp_record` returns for the source in its present state.
+    `known` has the stamps of the parts. `line` is what `stamp_record` returns for the source in its present state.
     """
     (own,) = stamps.parse(line)
     numbers = parts_with(files.root, manifest, options)
@@ -199,7 +201,7 @@ def _check_options(out: Location, manifest: Manifest, options: Options) -> None:
     if all(differences):
         which = "it was made" if len(differences) == 1 else f"none of its {len(differences)} parts was made"
         words = ", ".join(differences[0]) + (" in the first part" if len(differences) > 1 else "")
-        kind = "other" if len(differences) == 1 else "these"
+        kind = "other" if len(differences) == 1 else "the given"
         raise UsageError(f"{out}: {which} with {kind} options: {words}. {_remedy(out, manifest)}")
 
 
@@ -209,7 +211,7 @@ def _differences(out: Location, part: Mapping[str, Scalar], options: Options) ->
     made = Options().values() | dict(part)  # a set from before an option existed counts as made with its default
     if unknown := [name for name, value in made.items() if name not in asked and value is not None]:
         raise NewerError.of(
-            out, f"it was made with an option that this version of Headrace does not know, {unknown[0]}"
+            out, f"this set was made with an option that this version of Headrace does not know, {unknown[0]}"
         )
     return [
         f"--{name.replace('_', '-')} {made[name]} (now {asked[name]})"

@@ -56,7 +56,7 @@ def published_at(uploads: Uploads, options: Options, *, if_exists: str = "reuse"
     except AbsentError:
         return None
     if found.made is None or found.source.layout == manifest.SUBSET:
-        raise UsageError(f"{url}: there is a set whose tars were not made by prep. Choose another OUT")
+        raise UsageError(f"{url}: this set was not made by prep, so prep does not reuse it. Choose another OUT")
     if if_exists == "error":
         raise UsageError(f"{url}: it exists already. Choose another OUT")
     refuse_others(url, found, options)

@@ -5,8 +5,8 @@
     OUT/.prep/ID/NAME.record        the result of a finished shard
     OUT/.prep/ID.plan/              the tables of the plan, for parts
 
-Object storage has neither locks nor renames. They are not needed, because a file is either complete or absent, the
-claim is never overwritten, and all preps with the same plan write equal files.
+Object storage has neither locks nor renames. They are not needed: a file is either complete or absent, the claim is
+never overwritten, and all preps with the same plan write equal files.
 """
 
 import hashlib
@@ -170,7 +170,7 @@ class Uploads:
         if not self.remote.create(MANIFEST, content):
             raise HeadraceError(
                 f"{self.url / MANIFEST}: another set was published there meanwhile, or the server altered the file "
-                f"(SHA-256 of this manifest: {hashlib.sha256(content).hexdigest()[:16]}). Choose another OUT"
+                f"(SHA-256 before the upload: {hashlib.sha256(content).hexdigest()[:16]}). Choose another OUT"
             )
         self._remove([one.name for one in self.remote.list(WORK)])
 

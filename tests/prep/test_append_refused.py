@@ -77,7 +77,7 @@ def test_sets_that_nothing_is_appended_to(tiny_set: Path, grown: Path, tmp_path:
     with pytest.raises(UsageError, match="rebuild would lose 1 part appended from other sources"):
         make(tmp_path / "a", grown, if_exists="rebuild")
     with pytest.raises(
-        UsageError, match=r"none of its 2 parts was made with these options: .*--seed 0 .now 9. in the first part"
+        UsageError, match=r"none of its 2 parts was made with the given options: .*--seed 0 .now 9. in the first part"
     ):
         make(tmp_path / "a", grown, Options(seed=9))
     as_folder({"train/n01/images/n01_9.JPEG": IMAGES[4]}, tmp_path / "a")

@@ -126,7 +126,7 @@ def test_adopted_set_is_never_replaced(source: Path, tmp_path: Path) -> None:
     adopt(tars, say=quiet)
     before = contents(tars)
     for if_exists in ("reuse", "error", "rebuild"):
-        with pytest.raises(UsageError, match=r"its tars were not made by prep.*Choose another OUT$"):
+        with pytest.raises(UsageError, match=r"`headrace index` made this set from existing tars.*Choose another OUT$"):
             make(source, tars, OTHER, if_exists=if_exists)
     assert contents(tars) == before
 

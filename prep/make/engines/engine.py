@@ -9,6 +9,7 @@ from headrace.prep.make.shard import Tick, Work
 Engine = Callable[[list[Job], Work, int, Tick], Iterator[Record]]
 """A function that makes shards, one for each job, with a number of workers.
 
-It yields the record (the result) of a job when its shard is finished. If the Tick function, which is told the progress,
-raises an error, the run ends. Raises HeadraceError if a job fails for a reason that a user can act on.
+It yields the record (the result) of a job when its shard is finished. It reports its progress to the Tick function;
+an error that the Tick function raises ends the run. Raises HeadraceError if a job fails for a reason that a user can
+act on.
 """

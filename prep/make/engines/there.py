@@ -22,7 +22,7 @@ from headrace.shards.version import running_version
 
 @dataclass(frozen=True)
 class Errand:
-    """The data that all jobs of a prep share, and that every host gets: its settings, and the place of the source."""
+    """The data that every host gets for all jobs of a prep: folders, plan, options and the location of the source."""
 
     work: Work
     source: Location
@@ -32,7 +32,7 @@ def make_there(job: Sequence[Any], errand: Callable[[], Errand], version: str) -
     """Make the shard of a job, given as the fields of `Job`; return its record, or an error that a user can act on.
 
     Other errors are raised. `version` is the version of Headrace that planned the job; if this host has another
-    version, `errand` is not called.
+    version, the result is an error, and `errand` is not called.
     """
     try:
         _refuse_other_version(version)

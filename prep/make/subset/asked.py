@@ -1,4 +1,4 @@
-"""Describes a requested subset, its parent set and the choice of samples, as the subset's manifest records them.
+"""Describes a requested subset (its parent set and the choice of samples) as the subset's manifest records it.
 
 The recorded options include those of the parent, because the subset's images were made with them.
 """
