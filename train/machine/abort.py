@@ -22,8 +22,8 @@ def ending_together(stop: StopRequest) -> Iterator[None]:
 
     The failed rank prints its error and exits. Its network connections then close, which tells the other ranks that the
     failed rank is gone. The other ranks wait a few seconds for SIGTERM from the launcher. They print an error of their
-    own only if no SIGTERM comes. The run thus ends with the message and the exit code of the failed rank. The context
-    does nothing for a single process, or if another framework made the process group; the error is then raised to the
+    own only if no SIGTERM comes. The run thus ends with the message and the exit code of the failed rank. If there is
+    only one process, or another framework made the process group, the context has no effect: the error is raised to the
     caller.
     """
     if World.around().size == 1 or World.is_met():

@@ -1,4 +1,4 @@
-"""Finds this host's addresses: all of them, the sender's address for a given host, and that of the host's name."""
+"""Finds addresses of this host: all addresses, the one that it uses to reach another host, and the one of its name."""
 
 import array
 import socket
@@ -44,7 +44,7 @@ def address_towards(host: str) -> str:
 
 
 def address_of_name() -> str:
-    """Return the address that gloo uses by default: the first local one of the host's name, or else 127.0.0.1."""
+    """Return gloo's default address: the first address of this host that its name resolves to, or else 127.0.0.1."""
     with suppress(OSError):
         for family, kind, _, _, address in socket.getaddrinfo(socket.gethostname(), None, type=socket.SOCK_STREAM):
             with suppress(OSError), socket.socket(family, kind) as probe:

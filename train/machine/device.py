@@ -136,8 +136,8 @@ class Accelerator:
     def decode_placement(self, wanted: str) -> str:
         """Return where JPEGs are decoded: "cpu", or "mixed" (nvJPEG).
 
-        "auto" gives "cpu" here: a choice by the sizes of the images is made elsewhere, because this method does not
-        know the sizes. Raises UsageError if mixed decoding is requested without a GPU.
+        "auto" gives "cpu"; to choose by the sizes of the images, call `place_decoder` instead. Raises UsageError if
+        mixed decoding is requested without a GPU.
         """
         if wanted == "mixed" and self._index is None:
             raise UsageError("runtime.decode is mixed, which needs a GPU; this run is on the CPU. Use cpu or auto")

@@ -4,9 +4,9 @@ A host that loses power or network closes no connections. The other hosts would 
 which must be long enough for compiling, saving and filling caches. Therefore a thread of each rank writes a sign of
 life to the launcher's key-value store every few seconds. The thread also reads the sign of life of the next rank; the
 last rank reads that of rank 0. If the next rank is silent for too long, the reading rank ends its own process. The
-connections of this process then close, which tells the other ranks that the run has failed. The thread also runs while
-the main thread is busy or waiting. If the host of the store is gone, reading the store blocks the thread; therefore a
-second thread measures the silence.
+connections of the ended process then close, which tells the other ranks that the run has failed. The thread also runs
+while the main thread is busy or waiting. If the host of the store is gone, reading the store blocks the thread;
+therefore a second thread measures the silence.
 """
 
 import os
@@ -98,7 +98,7 @@ def beating(world: World, seconds: float) -> Iterator[None]:
 
     def silent(what: str) -> None:
         where = f"rank {world.rank} on {os.uname().nodename}"
-        error = HeadraceError(f"{where}: {what} (runtime.silent_seconds). The host of that rank is down or hangs")
+        error = HeadraceError(f"{where}: {what} (runtime.silent_seconds). The host of the silent rank is down or hangs")
         end_process(error_line(error), 1)
 
     heartbeat = Heartbeat(store, world.rank, world.size, seconds, silent)

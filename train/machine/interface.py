@@ -95,10 +95,10 @@ def _address_to_others(store: Store, rank: int, size: int, main: str) -> str:
 
 
 def _used_by_gloo(found: str) -> Way:
-    """Return the address and the interface on which gloo will listen.
+    """Return the address and the interface on which gloo will listen; set the interface in the environment if needed.
 
-    If gloo itself would choose a loopback address, an interface towards other hosts is set in the environment instead.
-    An interface that the user has set is kept. gloo's own choice is kept if it is not a loopback address.
+    If gloo's default is a loopback address, the variables for gloo and NCCL are set to the interface with the address
+    `found`. An interface that the user has set is kept, and so is a default that is not a loopback address.
     """
     interfaces = addresses_of_host()
     if named := os.environ.get(_GLOO, "").split(",")[0]:

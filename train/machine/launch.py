@@ -120,7 +120,7 @@ def _path_of(descriptor: int) -> str:
 
 
 def _children() -> set[int]:
-    """Return the ids of this process's children, including those that it had before an exec."""
+    """Return the process ids of this process's children, including children that it started before it called exec."""
     found = set()
     for listing in Path("/proc/self/task").glob("*/children"):
         with suppress(OSError):  # its thread has ended since

@@ -11,7 +11,7 @@ class FailedElsewhereError(HeadraceError):
 class LostRankError(FailedElsewhereError):
     """A collective failed because another rank did not join it.
 
-    The message names that rank as soon as the roll call, in which each healthy rank answers, has found it.
+    The message names the missing rank once it is known from the roll call, which each healthy rank answers.
     """
 
     def __init__(self, rank: int, minutes: float, cause: RuntimeError, roll: RollCall | None) -> None:

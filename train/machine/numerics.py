@@ -61,7 +61,7 @@ def load_scaler(scaler: Scaler, saved: dict[str, Any]) -> None:
         return
     scale, steps = saved.get("scale"), saved.get("_growth_tracker")
     if not isinstance(scale, float) or not 0 < scale < float("inf"):
-        raise ValueError(f"scaler.scale is {scale!r:.40}, not a positive number")
+        raise ValueError(f"scaler.scale, the saved loss scale, is {scale!r:.40}, not a positive number")
     if type(steps) is not int or not 0 <= steps < scaler.get_growth_interval():
         raise ValueError(f"scaler._growth_tracker is {steps!r:.40}, not a valid number of steps")
     scaler.load_state_dict({**scaler.state_dict(), "scale": scale, "_growth_tracker": steps})

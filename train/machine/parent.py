@@ -23,7 +23,7 @@ def stop_with_launcher() -> None:
 def stop_with_parent() -> None:
     """Make the kernel send SIGTERM to this process when its parent ends, or send it now if the parent has ended.
 
-    Works only on Linux. Headrace's launcher tells a rank the launcher's process id, but torchrun does not tell its own.
+    Works only on Linux. Headrace's launcher gives each rank the launcher's process id, but torchrun gives no such id.
     Under torchrun, the parent is therefore taken to be the process that was the parent when this module was imported.
     """
     libc = ctypes.CDLL(None)

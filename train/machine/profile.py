@@ -38,7 +38,7 @@ class Part(StrEnum):
 
 
 class _Marking:
-    """Holds `mark`, the function that all threads use to mark parts of a step; None while no trace is recorded."""
+    """Holds in `mark` the function with which all threads mark parts of a step; None while no trace is recorded."""
 
     mark: Callable[[str], AbstractContextManager[Any]] | None = None
 

@@ -1,4 +1,4 @@
-"""Lets ranks agree on a new name for their rendezvous, which no earlier start of the ranks has used.
+"""Lets ranks agree on a new name for their rendezvous: a name that no earlier start of the ranks has used.
 
 After a restart, the elastic launcher may give the ranks the same key-value store as before (seen in torch 2.13). The
 store then still holds the addresses of the ranks from before the restart. A rank that reads these addresses would

@@ -30,7 +30,7 @@ class RollCall:
         atexit.register(self._stop)
 
     def silent(self) -> list[int]:
-        """Return the ranks that have not answered within 2 s; empty before then, or if the store does not respond."""
+        """Return the ranks that did not answer within 2 s; [] during these 2 s, or if the store does not respond."""
         if self._rank in self._missing or time.monotonic() - self._began < _LISTEN_SECONDS:
             return []
         return sorted(self._missing)

@@ -75,5 +75,5 @@ def tasks_of_host(listed: str, host: int) -> int:
     """Return the number of tasks on host number `host`: "2(x3),1" means 2 on each of hosts 0 to 2, and 1 on host 3."""
     counts = [int(count) for count, times in _PART.findall(listed) for _ in range(int(times or 1))]
     if host >= len(counts):
-        raise ValueError(f"no host {host} in the list {listed!r}")
+        raise ValueError(f"no host {host} (counted from 0) in the list {listed!r} of tasks per host")
     return counts[host]

@@ -36,7 +36,7 @@ class Votes:
         return heard
 
     def heard(self) -> Wishes:
-        """Return the combined wishes from the last `cast`; no wishes if there was no `cast` since the last call."""
+        """Return the ranks' combined wishes from the last `cast`; no wishes if these were returned already."""
         if self._pending is None:
             return Wishes()
         stop, save = self._pending()

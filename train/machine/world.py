@@ -38,8 +38,8 @@ _LOOPBACK = "lo"
 _PARTED: list[Any] = []
 """The process groups that this process has left, kept so that none of them is ever freed.
 
-Otherwise DDP's reducer could be the last object to hold a gloo group. The reducer would free the group while it holds
-the interpreter lock; the group's thread may wait for that lock, and both would wait forever.
+Otherwise DDP's reducer could be the last object to hold a gloo group. It would free the group, and thus wait for the
+group's thread, while it holds the interpreter lock. If that thread waits for the lock, both would wait forever.
 """
 
 
@@ -219,7 +219,7 @@ class World:
         return tensor
 
     def any(self, flag: bool) -> bool:
-        """Return, on every rank, whether the flag is set on any rank. Too slow to call at every step."""
+        """Return, on every rank, whether the flag is set on any rank. The method is too slow to call at every step."""
         if self.size == 1:
             return flag
         box = torch.tensor([int(flag)])
@@ -251,7 +251,7 @@ class World:
         return json.loads(bytes(box.tolist()))
 
     def to_main(self, data: bytes) -> list[bytes]:
-        """Return all ranks' data on rank 0, [] on other ranks. Every rank must call this. Nothing is unpickled."""
+        """On rank 0, return all ranks' data; on other ranks, []. Every rank must call this. Nothing is unpickled."""
         if self.size == 1:
             return [data]
         length = self.largest([len(data)])()[0]

@@ -21,8 +21,8 @@ SMALLEST_GROUP, LARGEST_GROUP = 8, 32
 """With group = auto, the bounds of the group size, which is the number of samples that batch normalisation sees
 together. If no divisor of the batch is within these bounds, the group size is outside them."""
 SIZES = ((64, 128), (128, 160))
-"""With size = auto: pairs (largest median side of the source images, training side), in pixels. Sets with a larger
-median side are trained at LARGEST_SIZE."""
+"""With size = auto, a set is trained at the second number of the first pair whose first number is at least the median
+side of the source images. If there is no such pair, the set is trained at LARGEST_SIZE. All sides are in pixels."""
 LARGEST_SIZE = 192
 STRIDE = 32
 """With evaluate.size = auto, the side for evaluation is larger than the side for training by this number of pixels."""
@@ -50,7 +50,7 @@ def settle(recipe: Recipe, facts: Facts, name: str, preferred: Preferred | None 
 
 
 def _values(recipe: Recipe, facts: Facts, preferred: Preferred | None, name: str) -> Values:
-    """Return a value for each key that is "auto" or "model" in the recipe, and possibly for other keys."""
+    """Return a value for each key that is "auto" or "model" in the recipe; callers ignore values for other keys."""
     own = preferred.values() if preferred else {}
     words = [key for key in automatic_keys(recipe) if value_of(recipe, key) == "model"]
     if missing := [key for key in words if key not in own]:

@@ -23,7 +23,7 @@ def _paragraph(name: str) -> str:
 def _numbers(recipe: Recipe) -> str:
     """Return the image size, the epochs and the batch of a recipe as text.
 
-    Values that are "auto" depend on the training images; the end of the text lists only the names of these values.
+    A value that is "auto" depends on the training images; the text then has only the value's name, at the end.
     """
     train, automatic = recipe.train, [key for key in automatic_keys(recipe) if value_of(recipe, key) == "auto"]
     sides = " then ".join(str(side) for _, side in recipe.augment.stages)

@@ -1,4 +1,4 @@
-"""Defines the recipe of a run: the values that decide its result, in samples and epochs, never in processes.
+"""Defines the recipe of a run: the values that decide its result, counted in samples and epochs, not per process.
 
 A recipe is a TOML file with the sections of `Recipe`. An unknown key or a value out of range is an error that names the
 key.
@@ -37,7 +37,7 @@ class Recipe(Section):
         if self.train.epochs != "auto" and self.optim.warmup_epochs >= self.train.epochs:
             raise ValueError(
                 f"optim.warmup_epochs = {self.optim.warmup_epochs:g} must be less than train.epochs = "
-                f"{self.train.epochs}: the learning rate would never reach its peak"
+                f"{self.train.epochs}: otherwise the learning rate never reaches its peak"
             )
         return self
 
@@ -86,7 +86,9 @@ def _validated(values: dict[str, Any], name: str, settings: Sequence[str]) -> Re
         # In strict mode JSON arrays are valid tuples and whole numbers valid floats, but "5" and 5.0 are no integers.
         return Recipe.model_validate_json(json.dumps(values, default=str), strict=True)
     except RecursionError as error:
-        raise UsageError(f"recipe {name}: a value is nested far deeper than any key of a recipe allows") from error
+        raise UsageError(
+            f"recipe {name}: a value is nested far too deeply; no key of a recipe allows such a value"
+        ) from error
     except ValidationError as error:
         raise UsageError(explain(name, error)) from error
 

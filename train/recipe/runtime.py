@@ -31,9 +31,9 @@ class Runtime(Section):
     to 128 x 128 pixels on average, else mixed. A resumed run keeps its first choice, because the two decoders give
     different pixels."""
     cache: Literal["none", "decoded"] = "none"
-    """The cache of decoded images. decoded decodes each image once into a file; every epoch and every later run read
-    the pixels from this file. The file takes 3 bytes per pixel on disk, and as much memory on each machine, shared by
-    all processes."""
+    """The cache of decoded images. none: images are decoded in every epoch. decoded: each image is decoded once, and
+    its pixels are kept in a file, which every epoch and every later run read. The file takes 3 bytes per pixel on disk,
+    and as much memory on each machine, shared by all processes."""
     cache_dir: Folder | None = None
     """The folder for the cache; by default a folder beside the shard set. Caches may be removed between runs."""
     stage_dir: Folder | None = None
@@ -51,7 +51,7 @@ class Runtime(Section):
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """CPU threads of each process; by default the process's share of the available cores."""
     deterministic: bool = False
-    """Give bit-identical results on the same device and number of processes, at some cost in speed on a GPU."""
+    """Make repeated runs give bit-identical results on the same device and number of processes; slower on a GPU."""
     log_every: Annotated[int, Field(ge=1, le=1_000_000)] = 50
     """Steps between two lines of metrics.jsonl."""
     checkpoint_steps: Count | None = None
@@ -71,7 +71,7 @@ class Runtime(Section):
     """Loggers that get the run's figures, in addition to metrics.jsonl and epochs.csv. Each logger needs the extra of
     the same name, such as headrace[wandb]."""
     verdict: bool = True
-    """Time the step on a batch in memory at the end of the run, to tell whether the input was the bottleneck."""
+    """At the end of the run, time the step on a batch in memory, to find out whether the input was the bottleneck."""
 
     @model_validator(mode="after")
     def _decoded_on_the_cpu(self) -> Self:

@@ -132,8 +132,8 @@ class Augment(Section):
         shares = [share for share, _ in self.sizes]
         if shares and (shares[0] != 0 or shares != sorted(set(shares))):
             raise ValueError(
-                f"sizes begin at the shares {shares} of the run: the first share must be 0, and each later share "
-                "must be larger than the share before"
+                f"the stages in sizes begin at the shares {shares} of the run: the first share must be 0, and each "
+                "later share must be larger than the share before"
             )
         return self
 
@@ -161,8 +161,8 @@ class Train(Section):
     """Seed of the sample order and of all random draws."""
     window: Count | None = None
     """Shuffle within windows of this many shards, for storage with slow random reads. By default the whole set is
-    shuffled; a set of more than 10 million images is shuffled in windows of at least a million. `headrace inspect`
-    shows how well windows mix the classes."""
+    shuffled; a set of more than 10 million images is shuffled in windows of at least a million images. `headrace
+    inspect` shows how well windows mix the classes."""
     partitions: Count = 1
     """Divide the sample order into this many partitions, for sets that hosts fetch from object storage. A partition
     fills the same places of every batch, and reads a different part of the shards in each epoch. A host then fetches

@@ -47,7 +47,7 @@ class SettledEvaluate(Evaluate):
 
 
 class Settled(Recipe):
-    """A recipe in which known values have replaced "auto" and "model" for each key of `OPEN`."""
+    """A recipe in which a known value has replaced each "auto" and "model"."""
 
     augment: SettledAugment
     train: SettledTrain

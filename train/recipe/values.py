@@ -36,7 +36,7 @@ CHOICES = {
     OWN: ", or timm/NAME",
     TIMM: "",
 }
-"""For each tag, the text about other allowed values that is added to error messages."""
+"""Maps a tag to the text that an error message adds about the other allowed values."""
 
 
 def _kind(value: Any) -> str:

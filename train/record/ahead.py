@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Ahead(NamedTuple):
-    """An epoch that begins, or continues after a resume: its steps, and the steps of later epochs."""
+    """The numbers of steps of an epoch that begins, or continues after a resume, and of the later epochs."""
 
     epoch: int  # from 1
     epochs: int

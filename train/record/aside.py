@@ -12,9 +12,9 @@ from headrace.train.record.moments import End, Saved, Start, StepLogged
 
 _WAITING = 10_000  # moments that may wait for a slow callback; further ones are dropped
 _PATIENCE_SECONDS = {"finished": 30.0, "stopped": 5.0, "failed": 2.0}
-"""How many seconds a run waits at its end for a callback, for each way in which the run may have ended.
+"""For each way in which a run can end, the number of seconds that the run then waits for a callback.
 
-After a signal the wait is short, because the process may be killed soon.
+After a signal ("stopped") the wait is short, because the process may be killed soon.
 """
 
 Moment = Start | StepLogged | EpochReport | Saved | End
@@ -24,8 +24,8 @@ class Aside(Callback):
     """Passes the events of a run to `callback`, one after another, in a separate thread.
 
     `name` is the name of the callback in warnings. If the callback raises an error at the start of the run, the
-    callback is not called again; after a later error it is still called at each event. Only the first error is shown,
-    as a warning. The thread does not keep the process alive.
+    callback is not called again. After any other error, the callback is still called at later events. Only the first
+    error is shown, as a warning. The thread does not keep the process alive.
     """
 
     def __init__(self, callback: Callback, name: str, warn: Callable[[str], None]) -> None:

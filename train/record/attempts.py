@@ -3,10 +3,10 @@
     RUN/attempts/000007     made by exclusive create, which is atomic on NFS too; rewritten every 10 s
 
 On a local disk the lock beside the run folder keeps a second writer out. A network disk may have no locks, or locks
-that work only within one host; there the newest attempt's file tells whether its writer is alive. A writer that was
-taken for dead but comes back (after a freeze of its host, for example) finds a later attempt before it publishes
-anything, and exits. Files that such a writer had begun to publish have the number of its attempt in their names;
-readers use the files with the newest number.
+that work only within one host; there the newest attempt's file tells whether the process that writes it is alive. A
+writer that was taken for dead but comes back (after a freeze of its host, for example) finds a later attempt before it
+publishes anything, and exits. Files that such a writer had begun to publish have the number of its attempt in their
+names; readers use the files with the newest number.
 """
 
 import json
@@ -74,10 +74,10 @@ def claimed(run: Path, say: Callable[[str], None] = lambda _: None, after: int =
 
 
 def _refuse_living(run: Path, path: Path, alone: bool, say: Callable[[str], None]) -> None:
-    """Wait, and raise LockedError if the attempt's file changes meanwhile, which shows that its writer is alive.
+    """Raise LockedError if the newest attempt's file, `path`, changes within 60 s: its process is then alive.
 
-    `alone` tells that this process holds the folder's lock. On a network disk, the lock keeps out only processes of the
-    same host.
+    There is no wait if the file shows that the attempt has ended. `alone` tells that this process holds the folder's
+    lock. On a network disk, the lock keeps out only processes of the same host.
     """
     last = _read(path)
     with suppress(ValueError, TypeError, KeyError):

@@ -13,11 +13,11 @@ COMPUTE_BOUND = 0.95
 
 
 def ceiling(cpu_step: float, cpu_input: float, *, shared: bool) -> float:
-    """Return the largest possible R_real / R_synth, 0 to 1, from the CPU time per image of the step and of the input.
+    """Return the largest R_real / R_synth, from 0 to 1, that the machine allows.
 
-    The result is 1 if step and input have separate cores. On `shared` cores, the input of an image takes CPU time from
-    the step, which alone would keep all cores busy. The result is then cpu_step / (cpu_step + cpu_input). Both times
-    have the same unit; cpu_step is positive.
+    `cpu_step` and `cpu_input` are the CPU times per image of the step and of the input, in the same unit; cpu_step is
+    positive. The result is 1 if step and input have separate cores. On `shared` cores, the input takes CPU time from
+    the step, which alone would keep all cores busy. The result is then cpu_step / (cpu_step + cpu_input).
     """
     return cpu_step / (cpu_step + max(0.0, cpu_input)) if shared else 1.0
 
@@ -29,11 +29,12 @@ def sharing(threads: int, processes: int, cores: int) -> bool:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Compares two rates in images a second, over all ranks: `real`, of the run, and `synthetic`, of its step alone.
+    """Compares the rate of a run with the rate of its step alone, both in images a second over all ranks.
 
-    `synthetic` is measured on one batch that stays on the device. `stall` is the percentage of time in which the step
-    waited for data. `fetching` is the percentage in which the step waited for shards that were being fetched from a
-    URL. `ceiling` is the largest ratio of the two rates that the machine allows.
+    `real` is the rate of the run; `synthetic` is the rate of the step on one batch that stays on the device. `stall` is
+    the percentage of time in which the step waited for data. `fetching` is the percentage of time in which the step
+    waited for shards that were being fetched from a URL. `ceiling` is the largest ratio of the two rates that the
+    machine allows.
     """
 
     real: float
@@ -49,7 +50,7 @@ class Verdict:
 
     @property
     def reached(self) -> float:
-        """The ratio of the rates divided by `ceiling`, its largest possible value; this quotient decides `finding`."""
+        """The ratio of the rates divided by `ceiling`, the largest ratio that the machine allows."""
         return self.ratio / self.ceiling
 
     @property

@@ -61,8 +61,8 @@ class RunLog:
     def keep_until(self, step: int, epochs: int) -> None:
         """Remove rows of steps after `step` and of epochs after `epochs`; the resumed run will write these rows again.
 
-        Damaged rows are removed too, after a copy of the file was made. Warnings tell how many rows are damaged and
-        where the copy is. Another warning tells if the rows end before `step`.
+        Damaged rows are removed too, after the file has been copied. A warning tells how many rows are damaged and
+        where the copy is. If the rows end before `step`, another warning says so.
         """
         if self._folder is None:
             return

@@ -13,7 +13,7 @@ _LARGEST = 1e300
 
 @dataclass
 class History:
-    """The logged rows of a run, sorted by kind, exactly as they were written; damaged rows are omitted."""
+    """The logged rows of a run, sorted by kind; damaged rows are omitted."""
 
     epochs: list[Row] = field(default_factory=list)
     steps: list[tuple[int, float, float]] = field(default_factory=list)  # update, mean loss, learning rate

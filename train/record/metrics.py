@@ -106,7 +106,8 @@ def confusion(predictions: Predictions) -> NDArray[np.int64]:
 def calibration_error(confidence: NDArray[np.float32], right: NDArray[np.bool_]) -> float:
     """Return the expected calibration error: the mean absolute difference of confidence and accuracy over the bins.
 
-    A bin's weight is its number of samples. Bin b of B contains the confidences in (b / B, (b + 1) / B].
+    The mean is weighted by the number of samples in each bin. Bin b of B contains the confidences in the interval
+    (b / B, (b + 1) / B].
     """
     bins = np.clip(np.ceil(confidence.astype(np.float64) * BINS).astype(np.int64) - 1, 0, BINS - 1)
     gaps = np.bincount(bins, right - confidence.astype(np.float64), BINS)

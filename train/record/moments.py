@@ -31,7 +31,7 @@ class Start:
 
 @dataclass(frozen=True)
 class StepLogged:
-    """The losses of the steps since the last event of this kind, up to step `step`, read from the device."""
+    """The losses of the steps after the previous event of this kind, up to and including `step`."""
 
     step: int  # updates made
     losses: tuple[float, ...]  # the global batch's mean for each step since the last such moment

@@ -130,10 +130,14 @@ def _origin(metadata: dict[bytes, bytes], path: Path) -> Origin:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: not predictions of `headrace eval` ({error!r}). {_AGAIN}") from error
     if type(version) is int and version > FORMAT:
-        raise NewerError.of(path, f"the file has format {version}, but this version reads formats up to {FORMAT}")
+        raise NewerError.of(
+            path, f"the file has format {version}, but this version of Headrace reads formats up to {FORMAT}"
+        )
     known = {field.name for field in fields(Origin)}
     if known < about.keys():
-        raise NewerError.of(path, f"the file has a field that this version does not know, {min(about.keys() - known)}")
+        raise NewerError.of(
+            path, f"the file has a field that this version of Headrace does not know, {min(about.keys() - known)}"
+        )
     lists = all(isinstance(one, list) and all(isinstance(name, str) for name in one) for one in names)
     if version != FORMAT or known != about.keys() or not lists or not 0 < len(names[0]) == len(names[1]):
         raise DataError(
@@ -147,7 +151,9 @@ def _check_columns(table: pa.Table, top: int, path: Path) -> None:
     kinds = _columns(top)
     found = dict(zip(table.column_names, table.schema.types, strict=True))
     if kinds.keys() < found.keys():
-        raise NewerError.of(path, f"the file has a column that this version does not know, {min(found.keys() - kinds)}")
+        raise NewerError.of(
+            path, f"the file has a column that this version of Headrace does not know, {min(found.keys() - kinds)}"
+        )
     wrong = [name for name, kind in kinds.items() if found.get(name) != kind or table.column(name).null_count]
     if wrong:
         raise DataError(f"{path}: columns are missing or of the wrong kind: {', '.join(wrong)}. {_AGAIN}")

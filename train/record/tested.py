@@ -23,7 +23,7 @@ def pinned_versions() -> dict[str, str]:
 
 
 def newer_than_tested(have: Mapping[str, str], tested: Mapping[str, str] | None = None) -> str:
-    """Return a phrase about those of torch and DALI that are newer than tested; "" if neither is newer.
+    """Return a phrase that tells whether torch or DALI is newer than the tested version; "" if neither is newer.
 
     `have` and `tested` map names of packages to versions; by default `tested` has the versions of this release. Only
     the release numbers count: a build for another device ("+cpu") or a post-release counts as the same version.

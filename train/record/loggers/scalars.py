@@ -1,4 +1,4 @@
-"""Makes the tables of numbers that loggers receive, under the same names as in metrics.jsonl."""
+"""Makes the tables that loggers receive: the recipe, and numbers with names such as "step/loss" or "epoch/lr"."""
 
 import math
 from collections.abc import Mapping

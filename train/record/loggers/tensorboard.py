@@ -16,7 +16,7 @@ FOLDER = "tensorboard"
 class TensorBoardLogger(Callback):
     """Writes scalars to event files.
 
-    A resumed run opens a new file, and removes the steps that it repeats from the earlier files.
+    A resumed run opens a new file, and removes from the earlier files the steps that it will repeat.
     """
 
     def __init__(self, _: Callable[[str], None]) -> None:
@@ -52,8 +52,8 @@ class TensorBoardLogger(Callback):
 def _drop_after(folder: Path, step: int) -> None:
     """Remove events after step `step` from the event files, because the resumed run repeats these steps.
 
-    TensorBoard's own mark of a restart, a SessionLog event, is not enough: it does not hide repeated steps of scalars
-    that TensorBoard's writer has stored.
+    A SessionLog event, with which TensorBoard marks a restart, is not enough: TensorBoard would still show both
+    versions of each repeated step.
     """
     from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader  # noqa: PLC0415  optional
     from tensorboard.compat.proto.event_pb2 import Event  # noqa: PLC0415  as above

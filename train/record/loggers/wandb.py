@@ -50,7 +50,7 @@ class WandbLogger(Callback):
         self._run.define_metric("*", step_metric="step")  # a resumed run may have taken some steps before
 
     def _mode(self, wandb: Any) -> str:
-        """Return wandb's mode: "offline" without an API key, because wandb would prompt for a key on a terminal."""
+        """Return wandb's mode: "online", or "offline" if there is no API key, for which wandb would prompt."""
         if wandb.login(prompt=False, verify=False):
             return "online"
         self._complain("there is no API key, so no figures are sent (set WANDB_MODE=offline if this is intended)")

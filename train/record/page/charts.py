@@ -65,7 +65,7 @@ def _by_epoch(history: History) -> Callable[[str], list[Point]]:
 
 
 def _by_step(facts: Facts) -> Callable[[int], list[Point]]:
-    """Return a function that gives the points of a column of `History.steps`, with x in epochs.
+    """Return a function from a column number of `History.steps` to the points of its curve, with x in epochs.
 
     There are no points if the length of an epoch is unknown.
     """

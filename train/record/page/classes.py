@@ -84,10 +84,10 @@ def classes_of(predictions: Predictions) -> Classes:
 
 
 def _matrix(labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: int, cells: int) -> bytes:
-    """Draw the confusion matrix as a PNG: rows are labels, columns predictions, and a value is a share of its row.
+    """Draw the confusion matrix as a PNG with `cells` rows, for labels, and `cells` columns, for predictions.
 
-    With more classes than cells, neighbouring classes share a cell. The opacity follows the square root of the share,
-    so that a few per cent are visible; a cell without samples is transparent.
+    With more classes than cells, neighbouring classes share a cell. A cell's opacity is the square root of its share of
+    the row's samples, so that a share of a few per cent is visible. A cell without samples is transparent.
     """
     rows, columns = labels * cells // classes, predicted * cells // classes
     counts = np.bincount(rows * cells + columns, minlength=cells**2).reshape(cells, cells)

@@ -50,7 +50,7 @@ class SeenImages:
 
 
 def write_training(folder: Path, seen: SeenImages, names: Sequence[str]) -> None:
-    """Store the first MOST of these images in the run folder, with the names of their classes as captions."""
+    """Store the first images of `seen` (at most MOST) in the run folder, with their class names as captions."""
     pictures = [
         Captioned(_encoded(pixels), _seen_lines(seen, number, names))
         for number, pixels in enumerate(seen.pixels[:MOST])
@@ -75,7 +75,7 @@ def write_mistakes(folder: Path, predictions: Predictions, shards: ShardSet) -> 
 
 
 def read(folder: Path, name: str) -> tuple[dict[str, Any], list[Captioned]]:
-    """Read the picture file called `name`; return the facts that hold for all its pictures, and the list of pictures.
+    """Read the picture file `name`; return its step or checkpoint as a dict, and its list of pictures.
 
     Both are empty if the file cannot be read.
     """

@@ -18,7 +18,7 @@ _SHARE = 0.1  # largest share of the time; a page can take longer than a short e
 class PageRenewal(Callback):
     """Writes RUN/report.html at the start, after each epoch and at the end, with the pictures of mistakes.
 
-    After a short epoch the page may not be written again: writing the page takes at most a tenth of the run's time.
+    After a short epoch the page is not written if that would take more than a tenth of the time since the last page.
     """
 
     def __init__(self, shards: ShardSet) -> None:
@@ -34,7 +34,7 @@ class PageRenewal(Callback):
         self._renew()
 
     def on_epoch(self, _: EpochReport) -> None:
-        """Write the page again with the finished epoch, unless the page was written too recently."""
+        """Write the page again with the finished epoch; do nothing if the page was written too recently."""
         if time.monotonic() >= self._not_before:
             self._renew()
 
