@@ -174,7 +174,7 @@ def test_no_checkpoint_is_never_a_fresh_start(tmp_path: Path) -> None:
         ({"state_dict": {}}, "missing or of the wrong type"),
         (STATE | {"classes": "ab"}, "of the wrong type: classes"),
         (STATE | {"format": 0}, "the field format is 0, but formats begin at 1"),
-        ({key: value for key, value in STATE.items() if key != "recipe"}, "recipe missing"),
+        ({key: value for key, value in STATE.items() if key != "recipe"}, "of the wrong type: recipe"),
     ],
 )
 def test_other_content_is_refused(tmp_path: Path, content: Any, words: str) -> None:
