@@ -190,7 +190,7 @@ def _normalisation(state: dict[str, Any], recipe: Settled, path: Path) -> Normal
     if len(mean) == len(std) == 3 and numbers and min(std) > 0:
         return Normalisation(tuple(mean), tuple(std))
     raise DataError(
-        f"{path}: the checkpoint's mean and std must be three numbers each, from 0 to 255, and std above 0. "
+        f"{path}: the checkpoint's fields mean and std must each hold three numbers from 0 to 255, std none of 0. "
         "Use an earlier checkpoint"
     )
 
@@ -206,7 +206,8 @@ def _evaluated(state: dict[str, Any], recipe: Settled, path: Path) -> tuple[int,
     except ValidationError as error:
         first = error.errors()[0]
         raise DataError(
-            f"{path}: the checkpoint's {first['loc'][0]} is {first['input']}: {first['msg']}. Use an earlier checkpoint"
+            f"{path}: the checkpoint's field {first['loc'][0]} is {first['input']}: {first['msg']}. "
+            "Use an earlier checkpoint"
         ) from error
     return size, crop
 
@@ -216,7 +217,7 @@ def _decode(state: dict[str, Any], path: Path) -> str | None:
     decode: str | None = state.get("decode")
     if decode not in (None, "cpu", "mixed"):
         raise DataError(
-            f"{path}: the checkpoint's decode must be cpu or mixed, not {decode[:20]!r}. Use an earlier checkpoint"
+            f"{path}: the checkpoint's field decode is {decode[:20]!r}, not cpu or mixed. Use an earlier checkpoint"
         )
     return decode
 

@@ -127,9 +127,8 @@ def load(path: Path, sha256: str | None = None) -> Stored:
     except OSError as error:
         refuse_limit(error)
         raise UsageError(
-            f"{path}: no readable checkpoint ({error.strerror}). "
-            "Give a run folder, to use its best checkpoint, or a file that a run wrote: RUN/best.pt, RUN/last.pt, or a "
-            "file in RUN/checkpoints"
+            f"{path}: no readable checkpoint ({error.strerror}). Give a checkpoint file of a run (RUN/best.pt, "
+            "RUN/last.pt or a file in RUN/checkpoints), or give the run folder RUN, which means its best checkpoint"
         ) from error
     named = hash_in(path.resolve().name)
     digest = hashlib.sha256(data).hexdigest()
@@ -156,7 +155,7 @@ def _best_of(run: Path) -> Stored | Path:
     """Return the path of the best checkpoint, which the newest undamaged checkpoint of the run names.
 
     If the newest checkpoint is itself the best, its contents are returned, because they have been read already. If the
-    newest checkpoint names no best one, or all are damaged, the path of best.pt is returned.
+    newest checkpoint names no best one, or if all checkpoints are damaged, the path of best.pt is returned.
     """
     for path in newest_first(run):
         try:
@@ -192,7 +191,7 @@ def best_before(run: Path, resumed: Path, said: str | None) -> str:
 def _check_members(data: bytes) -> None:
     with ZipFile(io.BytesIO(data)) as archive:
         if (damaged := archive.testzip()) is not None:
-            raise ValueError(f"{damaged} inside the file is damaged")
+            raise ValueError(f"the zip member {damaged} is damaged")
 
 
 def newest(run: Path) -> Newest:

@@ -63,7 +63,7 @@ def checked(path: Path, loaded: object) -> dict[str, Any]:
     wrong += [key for key, kind in OPTIONAL[version or 1].items() if key in state and type(state[key]) is not kind]
     if wrong:
         raise DataError(
-            f"{path}: not a Headrace checkpoint: {', '.join(wrong)} missing or of the wrong kind. "
+            f"{path}: not a Headrace checkpoint: fields missing or of the wrong type: {', '.join(wrong)}. "
             "Give a file that `headrace train` wrote"
         )
     for key in ("classes", "class_names"):
@@ -79,7 +79,7 @@ def _refuse_newer(path: Path, loaded: dict[Any, Any]) -> None:
     if version is None or version < 1:
         return
     if version > FORMAT:
-        raise NewerError.of(path, f"the file has a format above {FORMAT}, the last format that this version reads")
+        raise NewerError.of(path, f"the file has a format above {FORMAT}, the latest format that this version reads")
     refuse_unknown(path, loaded, FIELDS[version], OPTIONAL[version])
 
 

@@ -26,7 +26,7 @@ from headrace.train.record.moments import End, Saved, Start
 
 _PAUSES = (1.0, 60.0)  # seconds between attempts: the first, and the longest
 _PATIENCE_SECONDS = {"finished": 120.0, "stopped": 20.0, "failed": 20.0}
-"""How many seconds an ended run waits for the next file to be uploaded, for each way in which a run can end.
+"""For each way in which a run can end: the seconds that the ended run waits for its next file to be uploaded.
 
 After a signal the wait is short, because the process may be killed soon.
 """

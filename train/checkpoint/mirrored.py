@@ -75,7 +75,7 @@ def _has_others(out: Path, names: list[str]) -> bool:
 
 
 def _is_further(out: Path, names: list[str]) -> bool:
-    """Return whether a run folder is of the same run and has a checkpoint at least as late as the newest of `names`."""
+    """Return whether `out` has one of the checkpoints `names`, and one at least as late as the newest of `names`."""
     own = newest_first(out)
     return bool(own) and age(own[0].name) >= age(names[0]) and any(path.name in names for path in newest_first(out))
 
@@ -85,7 +85,7 @@ def _private() -> Path:
     if found is None:
         raise UsageError(
             "the checkpoint cannot be fetched, because neither $XDG_CACHE_HOME nor ~/.cache has a folder "
-            "headrace/resumed that only this user can write. Give a run folder with --out"
+            "headrace/resumed that only this user can write. Add --out DIR to fetch it into the run folder DIR"
         )
     return found
 

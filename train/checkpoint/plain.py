@@ -32,7 +32,7 @@ def plain(value: object, name: str = "", levels: int = _NESTED) -> Any:
     if isinstance(value, Tensor) and type(value) is Tensor:
         return _dense(value, name)
     if not levels:
-        raise ValueError(f"{name or 'the value'} is nested in more than {_NESTED} levels")
+        raise ValueError(f"{name or 'the value'} is nested more than {_NESTED} levels deep")
     if isinstance(value, dict) and type(value) in (dict, OrderedDict):
         # use the class's own method: an OrderedDict from a file may have an attribute called `items`
         pairs = list(dict.items(value))
@@ -58,5 +58,5 @@ def _dense(value: Tensor, name: str) -> Tensor:
     if not is_dense(value):
         raise ValueError(f"{name} is not a dense tensor in main memory")
     if value.dtype not in _DTYPES:
-        raise ValueError(f"{name} is a tensor of {value.dtype}, not of {', '.join(map(str, _DTYPES))}")
+        raise ValueError(f"{name} has dtype {value.dtype}, which is none of {', '.join(map(str, _DTYPES))}")
     return torch.detach(value)

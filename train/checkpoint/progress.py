@@ -35,7 +35,7 @@ class Progress:
         if wrong := [name for name, kind in kinds.items() if type(state[name]) is not kind]:
             raise TypeError(f"progress.{wrong[0]} has the wrong type, {type(state[wrong[0]]).__name__}")
         if list(map(type, state["epoch_sums"])) != [float, int, int]:
-            raise TypeError("progress.epoch_sums is not a loss and two counts")
+            raise TypeError("progress.epoch_sums is not a list of a float (the loss) and two integers (counts)")
         found = cls(**{**state, "epoch_sums": Sums(*state["epoch_sums"])})
         if not found._possible():
             raise ValueError(f"impossible progress: {state}")

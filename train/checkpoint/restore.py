@@ -29,7 +29,7 @@ def _refuse_lost_quantities(step: TrainStep, saved: Checkpoint) -> None:
     """
     updates, skipped = saved.progress.step, bool(saved.scaler)
     if updates and kept_quantities(step.optimizer) and not step.optimizer.state and not skipped:
-        raise ValueError(f"optimizer.state is empty after {updates} updates")
+        raise ValueError(f"optimizer.state is empty, although the run has made {updates} updates")
 
 
 def state_of(step: TrainStep) -> dict[str, Any]:

@@ -38,7 +38,10 @@ def find(resume: str | None, out: Path | None) -> Found:
         path = Path(resume)
         return _newest(path) if path.is_dir() else Found(Checkpoint.of(files.load(path)))
     if out is None:
-        raise UsageError("--resume needs the run folder to continue, in --out DIR, or the path of a checkpoint")
+        raise UsageError(
+            "--resume without a path needs --out: add --out DIR with the folder of the run to resume, or give "
+            "--resume PATH with the path of a checkpoint"
+        )
     return Found(None) if resume == "auto" and not names.exists(out) else _newest(out)
 
 
@@ -77,7 +80,7 @@ def differences(saved: Checkpoint, shards: ShardSet, recipe: Settled, accepted: 
 
 
 def _refuse_another_run(path: Path, before: Settled, now: Settled) -> None:
-    """Raise UsageError for a difference between the recipes with which the saved states cannot be used."""
+    """Raise UsageError if the recipes differ in a value that makes the checkpoint's states unusable for the run."""
     for key, was, wanted, why in (
         ("train.global_batch", before.train.global_batch, now.train.global_batch, "decides what a step is"),
         ("model.name", before.model.name, now.model.name, "decides which weights a network has"),
@@ -86,19 +89,21 @@ def _refuse_another_run(path: Path, before: Settled, now: Settled) -> None:
         if was != wanted:
             raise UsageError(
                 f"{path}: {key} was {was}, now {wanted}: {key} {why}, so it cannot change within a run. "
-                "Start a new run with --weights"
+                "Start a new run: omit --resume, and give its initial weights with --weights"
             )
     if bool(before.optim.momentum) != bool(now.optim.momentum) and now.optim.name != "adamw":
         raise UsageError(
             f"{path}: optim.momentum was {before.optim.momentum:g}, now {now.optim.momentum:g}: "
-            "momentum cannot be turned on or off within a run. Start a new run with --weights"
+            "momentum cannot be turned on or off within a run. "
+            "Start a new run: omit --resume, and give its initial weights with --weights"
         )
 
 
 _REMEDY = {
     "classes": "Give the shard set that the checkpoint was trained on",
     "shards": "Give the shard set that the checkpoint was trained on",
-    "recipe": "Resume without --recipe and --set to use the checkpoint's recipe, or start a new run with --weights",
+    "recipe": "Resume without --recipe and --set to use the checkpoint's recipe, or start a new run with --weights "
+    "instead of --resume",
 }
 
 

@@ -71,7 +71,7 @@ class Saver:
         began, step = time.perf_counter(), progress.step
         state = self._state(progress, best=best)
         if (name := not_finite(tensors_of(state))) is not None:
-            raise NotFiniteError(step - 1, f"the loss was finite, but the update made {name} infinite")
+            raise NotFiniteError(step - 1, f"the loss was finite, but the update made {name} infinite or NaN")
         beside = bytes_of(state) > self.beside_mb * _MB
         ready = None
         if beside:

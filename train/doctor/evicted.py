@@ -1,4 +1,4 @@
-"""Measures the whole job with a cold shard set: before each timed turn, its files are evicted from memory."""
+"""Measures the whole job on a cold shard set: the set's files are evicted from memory before each timed turn."""
 
 import os
 from collections.abc import Sequence

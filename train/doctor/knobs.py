@@ -66,7 +66,7 @@ def _cache(reading: Reading) -> Knob | None:
 
 
 def _fed(reading: Reading, factor: float) -> float:
-    """Return the factor by which the whole job speeds up if its input is `factor` times as fast on separate cores."""
+    """Return the whole job's speed-up if its input, on separate cores from the step, gets `factor` times as fast."""
     rate = reading.rate(Rung.INPUT)
     if rate is None:
         return 1.0

@@ -109,7 +109,7 @@ def _put_together(
 
 
 def mean_of(parts: Sequence[Timed]) -> Timed:
-    """Return for each round the mean of several turns (timings) of a rung."""
+    """Return the means, round by round, of several timings of the same rung."""
     mean = {
         name: tuple(fmean(turn) for turn in zip(*(getattr(part, name) for part in parts), strict=True))
         for name in ("rates", "cpu", "waited")

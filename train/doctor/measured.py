@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict
 class Rung(StrEnum):
     """The parts of a job that are timed separately, called rungs.
 
-    Each of the first four rungs does the work of the rung before it, and more.
+    The first four rungs build on each other: `decode` includes the work of `read`, `copy` that of `decode`, and `input`
+    that of `copy`.
     """
 
     READ = "read"
@@ -119,7 +120,7 @@ class Cold(_Values):
 
 
 class Network(_Values):
-    """How fast the tars of a set at a URL arrive on this host, and which fraction is fetched again in each epoch."""
+    """The rate at which tars of a set at a URL arrive on this host, and the fraction fetched again in every epoch."""
 
     images_per_second: float
     bytes_per_second: float

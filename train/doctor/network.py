@@ -51,7 +51,7 @@ def _is_missing(staged: StagedTars) -> bool:
 
 
 def _first_steps(plans: TrainPlans) -> tuple[int, list[int]]:
-    """Return the number of steps that need only the first few windows of shards, and the numbers of these tars."""
+    """Return how many first steps need only the first few windows of shards, and the numbers of the tars they need."""
     order, steps, shards = plans.order, plans.steps, plans.split.shard_sizes
     partitions = order.partitions.count if order.partitions else 1
     needs = training_needs(order, shards, steps, range(steps.groups))

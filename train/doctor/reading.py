@@ -69,7 +69,7 @@ class Reading:
 
     @property
     def cpu_input(self) -> float:
-        """The CPU time of the input in microseconds per image; if not measured, the job's minus the step's."""
+        """The CPU time of the input in microseconds per image; if not measured, the whole job's minus the step's."""
         timed = self.measured.rungs.get(Rung.INPUT)
         if timed is not None:
             return timed.cpu_microseconds
@@ -88,7 +88,7 @@ class Reading:
 
     @property
     def stalls(self) -> Stalls:
-        """The fractions of time lost to preparing images and to reading files, which were not evicted from memory."""
+        """The fractions of time lost to preparing images and to reading files, if files may still be in memory."""
         return stalls(self.synthetic, self.rate(Rung.MEMORY) or self.real, self.real)
 
     @property

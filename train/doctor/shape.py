@@ -45,5 +45,5 @@ def fit(whole: Shape, processes: int, group_seconds: float, most: float) -> Shap
 
 
 def units_of(unit_seconds: float, seconds: float, multiple: int) -> int:
-    """Return how many units (groups or steps) a turn of `seconds` runs: a multiple of `multiple`, but not 0."""
+    """Return how many units (groups or steps) to run in a turn of about `seconds`: a multiple of `multiple` above 0."""
     return max(1, round(seconds / unit_seconds / multiple)) * multiple

@@ -48,7 +48,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Measurement:
-    """A checkpoint to evaluate, the shard set and the split to evaluate the checkpoint on, and the recipe for it."""
+    """A checkpoint to evaluate, the recipe of the evaluation, and the shard set and split to evaluate it on."""
 
     checkpoint: Checkpoint
     recipe: Settled

@@ -27,8 +27,8 @@ class Model(nn.Module):
     """A trained network in evaluation mode.
 
     `classes` are the ids of the network's classes and `class_names` their names, in the order of the labels; `size` and
-    `crop` are the image size and the crop of its evaluation. `predict` takes image files; calling the module itself
-    takes pixels.
+    `crop` are the image size and the crop with which the network was evaluated. `predict` takes image files; calling
+    the module itself takes pixels.
     """
 
     def __init__(self, predictor: Predictor, prepared: Prepared, gather: Callable[[Sequence[Any]], Images]) -> None:

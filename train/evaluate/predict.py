@@ -122,7 +122,7 @@ class Predictor:
 
 
 class _Stream:
-    """Divides a stream of images into batches: makes a plan for each, and keeps the images until they have answers."""
+    """Divides a stream of images into batches, makes their plans, and keeps the images until they have answers."""
 
     def __init__(self, given: Iterator[Given], most_bytes: int) -> None:
         self.source = Loose()

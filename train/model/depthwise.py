@@ -7,7 +7,8 @@ images, this module therefore computes one product of tensors for each shift.
 
 In bf16, torch's gradients are fast only for 3 x 3 kernels with stride 1. For other kernels and strides, torch's
 gradients take several times as long in bf16 as in float32; they were a third of a step at 224 pixels
-(docs/decisions/0014). There, this module computes the gradients in float32. The forward pass is always torch's.
+(docs/decisions/0014). For these kernels and strides, this module computes the gradients in float32. The forward pass is
+always torch's.
 """
 
 from typing import Any

@@ -64,7 +64,7 @@ class Block(nn.Module):
 
 
 class EfficientNet(Network):
-    """An EfficientNet. The names and shapes in its state dict are those of efficientnet_pytorch."""
+    """An EfficientNet whose state dict has the names and shapes of the package efficientnet_pytorch."""
 
     def __init__(self, package_model: Any, activation: nn.Module) -> None:
         super().__init__()
@@ -140,7 +140,7 @@ class EfficientNet(Network):
 def _on_vectors(conv: nn.Module, x: Tensor) -> Tensor:
     """Apply a 1 x 1 convolution to images of a single pixel: map (b, c) to (b, out).
 
-    It is computed as a matrix product, which is faster.
+    The convolution is computed as a matrix product, which is faster.
     """
     weight: Any = conv.weight
     bias: Any = conv.bias

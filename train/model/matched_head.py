@@ -30,7 +30,7 @@ class Matched:
 
     @classmethod
     def of(cls, class_ids: Sequence[str]) -> "Matched":
-        """Return the matches of classes with these ids.
+        """Return the rows to copy for a data set with the classes `class_ids`.
 
         A class outside ImageNet has no row in the published classifier.
         """
@@ -43,7 +43,7 @@ class Matched:
 
         `drawn`, `published` and the result map names to tensors.
 
-        Raises UsageError, with the file's `name`, if the file has no classifier for the 1,000 classes.
+        Raises UsageError, with the file's `name`, if the file has no classifier for ImageNet's 1,000 classes.
         """
         rows = {len(published[key]) if key in published and published[key].ndim else 0 for key in drawn}
         if rows != {len(imagenet_synsets())}:

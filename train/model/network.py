@@ -1,4 +1,4 @@
-"""Two interfaces: of a network of any architecture, and of the noise, such as dropout, in its training."""
+"""Defines the interface of a network of any architecture, and that of the noise, such as dropout, used in training."""
 
 from abc import abstractmethod
 from contextlib import AbstractContextManager

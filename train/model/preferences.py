@@ -27,7 +27,7 @@ _LICENCE = "Apache-2.0"  # of the weights of all these networks, according to th
 def preferred_by(name: str, weights: Path | None = None) -> Preferred:
     """Return the preferred settings of this network; `weights` is the user's own file or folder, if any.
 
-    Raises UsageError for a network that timm does not have, if timm is not installed, or for a folder whose config.json
+    Raises UsageError if timm does not have the network, if timm is not installed, or if the folder's config.json
     describes another network.
     """
     if name.startswith(TIMM):

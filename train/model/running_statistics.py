@@ -1,11 +1,12 @@
 """Running statistics of batch normalisation that do not depend on the number of processes.
 
-The groups of a step, on whatever ranks they run, must change the statistics once: new = (1 - p) old + p mean(groups).
-A rank that runs n of the groups one after another uses the momentum m = p / n for each. Before each group, the rank
-scales the statistics: the first group then keeps 1 - p of the old statistics, and later groups keep all of them. The
-momentum of a layer is therefore constant, which suits a compiled network. The statistics are linear in those of the
-groups, so their mean over ranks, weighted by the number of groups, equals the statistics of a single process. Ranks
-need to compute this mean only before the statistics are used.
+All groups of a step, on whatever ranks they run, must together change the statistics as one batch does. With the
+momentum p, this means new = (1 - p) old + p mean(groups). A rank that runs n of the groups one after another uses the
+momentum m = p / n for each. Before each group, the rank scales the statistics: the first group then keeps 1 - p of the
+old statistics, and later groups keep all of them. The momentum of a layer is therefore constant, which suits a compiled
+network. The new statistics are linear in the statistics of the groups, so their mean over ranks, weighted by the number
+of groups, equals the statistics of a single process. Ranks need to compute this mean only before the statistics are
+used.
 """
 
 import torch
@@ -16,9 +17,10 @@ from headrace.train.machine.world import World
 
 
 def micro_scales(momentum: float, count: int) -> tuple[float, list[float]]:
-    """Return the momentum of each of `count` micro-batches, and the factors for the running statistics before each.
+    """Return the momentum for each of `count` micro-batches of a step, and a list with one factor for each.
 
-    Together they change the running statistics as one batch with `momentum` does.
+    Before a micro-batch, the running statistics are multiplied by its factor. All micro-batches together then change
+    the running statistics as one batch with `momentum` does.
     """
     part = momentum / count
     if count == 1:

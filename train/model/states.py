@@ -33,12 +33,12 @@ def numbers(value: object, like: Tensor, name: str) -> Tensor:
     if value.shape != like.shape:
         raise ValueError(f"{name} has shape {tuple(value.shape)}, not {tuple(like.shape)}")
     if value.is_floating_point() != like.is_floating_point():
-        raise ValueError(f"{name} is a tensor of {value.dtype}, not of {like.dtype}")
+        raise ValueError(f"{name} has dtype {value.dtype}, not {like.dtype}")
     found = value.to(like.dtype)
     if not bool(torch.isfinite(found).all()):
         raise ValueError(f"{name} has numbers that are not finite")
     if name.rpartition(".")[2] in _NEVER_NEGATIVE and bool((found < 0).any()):
-        raise ValueError(f"{name} has numbers below zero")
+        raise ValueError(f"{name} has numbers below zero, but cannot be negative")
     return found
 
 
@@ -47,7 +47,7 @@ def refuse_other_names(found: Collection[Any], expected: Collection[Any], where:
     if missing := [name for name in expected if name not in found]:
         raise ValueError(f"{where} lacks {_first_of(missing)}")
     if unknown := [name for name in found if name not in expected]:
-        raise ValueError(f"{where} has {_first_of(unknown)}, which the run does not have")
+        raise ValueError(f"{where} has {_first_of(unknown)}, which the run does not expect")
 
 
 def _first_of(names: list[Any]) -> str:

@@ -41,8 +41,8 @@ def timm_needed(name: str) -> Iterator[None]:
     except RuntimeError as error:  # torchvision built for another torch
         first = str(error).strip().splitlines()[0]
         raise UsageError(
-            f"model.name = {name}: timm cannot be imported ({first}). Install a torchvision that is built for this "
-            "torch, with pip and from the same index as torch"
+            f"model.name = {name}: timm cannot be imported ({first}). Use pip to install the torchvision that is built "
+            "for this version of torch, from the package index that torch came from"
         ) from error
 
 
@@ -66,7 +66,7 @@ def published_config(name: str) -> dict[str, Any]:
     except (RuntimeError, KeyError) as error:
         tags = [one for one in timm.list_pretrained(f"{architecture_of(name)}.*") if one != plain]
         raise UsageError(
-            f"model.name = {name}: timm {timm.__version__} has no weights with this tag; it has "
+            f"model.name = {name}: timm {timm.__version__} has no weights with this tag; names with weights: "
             f"{', '.join(TIMM + one for one in tags) or 'none for this network'}"
         ) from error
     return {} if found is None else dict(found.to_dict())
@@ -82,7 +82,9 @@ def folder_config(folder: Path, name: str) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: not the config.json of a timm folder ({error})") from error
+        raise UsageError(
+            f"{path}: not the config.json of a timm folder ({error}). Give the folder that timm's save_for_hf wrote"
+        ) from error
     if not isinstance(found, dict) or found.get("architecture") != architecture_of(name):
         seen = found.get("architecture") if isinstance(found, dict) else type(found).__name__
         raise UsageError(f"{path}: the architecture is {seen!r}, but model.name is {name}. Set model.name=timm/{seen}")
@@ -109,7 +111,7 @@ def preferred_by_timm(name: str, weights: Path | None) -> Preferred:
     try:
         return _preferred(name, config)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"{where}: a setting for preparing images has an invalid value ({error})") from error
+        raise UsageError(f"{where}: a setting for the preparation of images is invalid ({error})") from error
 
 
 def _preferred(name: str, config: dict[str, Any]) -> Preferred:
@@ -140,6 +142,6 @@ def _side(name: str, shape: Any) -> int:
     *colours, height, width = (3, *shape, *shape[-1:]) if len(shape) == 1 else shape
     if height != width or colours != [3]:
         raise UsageError(
-            f"model.name = {name}: it takes images of shape {tuple(shape)}; Headrace supports only square RGB images"
+            f"model.name = {name}: images have the shape {tuple(shape)}, but Headrace supports only square RGB images"
         )
     return int(height)

@@ -33,15 +33,19 @@ class Drawing(TorchDispatchMode):
 
 
 def refuse_unfit(network: TimmNetwork, sides: Iterable[int], samples: int, *, noisy: bool) -> None:
-    """Raise UsageError, which names the network, if it cannot be trained alike on any number of processes.
+    """Raise UsageError if the network cannot be trained with the same result on any number of processes.
 
-    The check leaves the network unchanged. The network must accept `samples` images of each of these sides and return
-    logits. A pass may change buffers only in batch normalisation, and must use each batch-normalisation layer only
-    once. The network may draw random numbers only from torch's generators; if `noisy`, it must draw some.
+    The check leaves the network unchanged. The network must accept a batch of `samples` images, at most two, of each
+    side in `sides`, and return logits. A pass may change buffers only in batch normalisation, and must use each
+    batch-normalisation layer only once. The network may draw random numbers only from torch's generators; if `noisy`,
+    it must draw some.
     """
     if wrong := [name for name, value in network.state_dict().items() if value.dtype not in _KEPT]:
         kind = network.state_dict()[wrong[0]].dtype
-        raise UsageError(f"model.name = {network.name}: {wrong[0]} is of {kind}, which checkpoints do not support")
+        raise UsageError(
+            f"model.name = {network.name}: the network's tensor {wrong[0]} has dtype {kind}, which checkpoints do not "
+            "support"
+        )
     training = network.training
     before = {name: value.clone() for name, value in network.named_buffers()}
     try:
@@ -66,14 +70,17 @@ def _refuse_at(network: TimmNetwork, side: int, samples: int, *, noisy: bool) ->
         except (RuntimeError, AssertionError, ValueError, IndexError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise UsageError(
-                f"{name}: it fails on {samples} images of {side} px in training ({reason}). Set augment.size=model"
+                f"{name}: the network fails on {samples} images of {side} px in training ({reason}). "
+                "Set augment.size=model, the size with which the network's weights were trained"
             ) from error
     if not isinstance(logits, Tensor) or logits.ndim != 2:
-        raise UsageError(f"{name}: in training it returns {type(logits).__name__}, not logits for each image and class")
+        raise UsageError(
+            f"{name}: in training the network returns a {type(logits).__name__}, not logits of shape (images, classes)"
+        )
     if global_state() != others:
         raise UsageError(
-            f"{name}: it draws from the generators of NumPy or Python's random, so its result would depend on the "
-            "number of processes"
+            f"{name}: the network draws from the generators of NumPy or Python's random, so its result would depend on "
+            "the number of processes"
         )
     if noisy and not drawing.operators:
         raise UsageError(f"{name}: model.dropout and model.drop_connect have no effect on this network. Set both to 0")
@@ -81,7 +88,7 @@ def _refuse_at(network: TimmNetwork, side: int, samples: int, *, noisy: bool) ->
 
 
 def _refuse_running(network: TimmNetwork, before: dict[str, Tensor], name: str) -> None:
-    """Raise UsageError if a pass changed buffers outside batch normalisation, or those of one layer twice."""
+    """Raise UsageError if a pass changed buffers outside batch normalisation, or the buffers of one layer twice."""
     layers = {f"{path}." for path, module in network.named_modules() if isinstance(module, _BatchNorm)}
     for key, value in network.named_buffers():
         place, _, last = key.rpartition(".")
@@ -94,6 +101,6 @@ def _refuse_running(network: TimmNetwork, before: dict[str, Tensor], name: str) 
             )
         if last == "num_batches_tracked" and int(value - before[key]) > 1:
             raise UsageError(
-                f"{name}: it uses the batch normalisation {place.removeprefix('timm.')} twice in a pass, but Headrace "
-                "supports only networks that use each layer once"
+                f"{name}: the network uses the batch normalisation {place.removeprefix('timm.')} more than once in a "
+                "pass, but Headrace supports only networks that use each such layer once"
             )

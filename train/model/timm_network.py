@@ -39,7 +39,7 @@ class SeededDraws:
 
 
 class TimmNetwork(Network):
-    """A network of timm. The names in its state dict are timm's."""
+    """A network of timm, with timm's names in the state dict."""
 
     def __init__(self, network: nn.Module, name: str) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class TimmNetwork(Network):
 
 
 def timm_network(name: str, classes: int, seed: int, *, dropout: float = 0.0, drop_connect: float = 0.0) -> TimmNetwork:
-    """Return the network of this name with random weights, drawn from `seed`, and with these rates of noise.
+    """Return timm's network called `name` with random weights, drawn from `seed`, and with the given rates of noise.
 
     Raises UsageError for a name that timm does not have, and for a rate above 0 that the network does not support.
     """
@@ -116,13 +116,16 @@ def timm_network(name: str, classes: int, seed: int, *, dropout: float = 0.0, dr
     network = TimmNetwork(made, name)
     if not network.head_names:
         raise UsageError(
-            f"model.name = {name}: timm names no classifier of this network, so it cannot be trained to classify"
+            f"model.name = {name}: timm states no classifier for this network, so Headrace cannot train it to classify"
         )
     return network
 
 
 def _with_rates(name: str, rates: Mapping[str, float], config: Any, classes: int, seed: int) -> nn.Module:
-    """Return the network with these rates. Rates of 0 are passed to timm too: some networks have a default above 0."""
+    """Return timm's network with random weights and the given rates of dropout and skipped blocks.
+
+    Rates of 0 are passed to timm too, because some networks have a default above 0.
+    """
     with timm_needed(name):
         import timm  # noqa: PLC0415  optional
     given = {_RATES[key]: rate for key, rate in rates.items()}
@@ -138,7 +141,8 @@ def _with_rates(name: str, rates: Mapping[str, float], config: Any, classes: int
         key = wrong[0]
         if rates[key]:
             raise UsageError(
-                f"model.{key} = {rates[key]:g}: {name} does not support {_RATES[key]}. Set model.{key}=0"
+                f"model.{key} = {rates[key]:g}: {name} does not support {_RATES[key]}, timm's name for this rate. "
+                f"Set model.{key}=0"
             ) from error
         return _with_rates(name, {other: rate for other, rate in rates.items() if other != key}, config, classes, seed)
     return made

@@ -61,7 +61,7 @@ def file_of(weights: Path, name: str) -> Path:
     folder_config(weights, name)
     found = [weights / one for one in _FILES if (weights / one).is_file()]
     if not found:
-        raise UsageError(f"--weights {weights}: the folder has no file of weights: neither {' nor '.join(_FILES)}")
+        raise UsageError(f"--weights {weights}: the folder has no file of weights ({' or '.join(_FILES)}). Give a file")
     return found[0]
 
 

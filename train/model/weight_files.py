@@ -57,7 +57,7 @@ def downloaded(name: str, url: str) -> Path:
         except (URLError, OSError, RuntimeError) as error:
             raise HeadraceError(
                 f"pretrained weights of {name}: {url} cannot be fetched ({error}). "
-                f"Fetch the file elsewhere and give it with --weights {path.name}"
+                f"Download the file elsewhere, then give it with --weights {path.name}"
             ) from error
     if _hash_in(path):
         refuse_other_hash(path)
@@ -82,13 +82,13 @@ def _hash_in(path: Path) -> str:
 def _safetensors(data: bytes) -> dict[str, Tensor]:
     """Return the tensors in the bytes of a safetensors file.
 
-    Raises ValueError if the bytes are of another or a damaged file, UsageError if safetensors is not installed.
+    Raises ValueError if the bytes are not an undamaged safetensors file, UsageError if safetensors is not installed.
     """
     try:
         from safetensors import SafetensorError  # noqa: PLC0415  optional
         from safetensors.torch import load  # noqa: PLC0415  optional
     except ImportError as error:
-        raise UsageError("weights in safetensors need the package safetensors: pip install 'headrace[timm]'") from error
+        raise UsageError("a .safetensors file needs the package safetensors: pip install 'headrace[timm]'") from error
     try:
         found: dict[str, Tensor] = load(data)
     except (SafetensorError, KeyError, ValueError) as error:  # KeyError: an unknown number format
@@ -98,7 +98,9 @@ def _safetensors(data: bytes) -> dict[str, Tensor]:
 
 def _tensors(state: object, path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UsageError(f"{path}: expected a state dict of tensors, found {type(state).__name__}")
+        raise UsageError(
+            f"{path}: the file holds a {type(state).__name__}, not a state dict, in which all values are tensors"
+        )
     for key, value in state.items():
         if not is_dense(value) or value.is_complex():
             raise UsageError(

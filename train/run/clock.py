@@ -20,7 +20,7 @@ class EpochClock:
         self._fetching_before = feed.fetching
 
     def read(self) -> Reading:
-        """Return the epoch's seconds so far, those spent waiting for data, and at most how many of these for shards."""
+        """Return the epoch's seconds so far: in total, spent waiting for data, and at most spent waiting for shards."""
         stalled = self._feed.stalled - self._stalled_before
         fetching = min(stalled, self._feed.fetching - self._fetching_before)
         return Reading(time.perf_counter() - self._began, stalled, fetching)

@@ -32,6 +32,7 @@ def explanation(error: NotFiniteError, setup: Setup, world: World) -> HeadraceEr
     first = ", ".join(f"{number} (key {key})" for _, number, key, _ in rows[:_SHOWN])
     return HeadraceError(
         f"{error}, for samples {first} and {len(rows) - len(rows[:_SHOWN])} more, all listed in {path}. No "
-        f"checkpoint was saved after that step: {setup.out}/last.pt is intact. Resume from last.pt with --resume, "
-        "--override recipe and a lower optim.lr, a longer optim.warmup_epochs, or runtime.precision=fp32"
+        f"checkpoint was saved after that step: {setup.out}/last.pt is intact. Resume from last.pt with --resume and "
+        "--override recipe, and change one setting: lower optim.lr, raise optim.warmup_epochs, or set "
+        "runtime.precision=fp32"
     )

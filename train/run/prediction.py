@@ -68,7 +68,7 @@ def _refuse_unequal(sha256: str, images: Images, world: World) -> None:
     if world.from_main(mine) != mine:
         raise UsageError(
             f"rank {world.rank}: the checkpoint or the images differ from rank 0's. "
-            "Do not change these files during the run"
+            "Give all hosts the same files, and do not change them during the run"
         )
 
 
@@ -81,7 +81,7 @@ def _share(count: int, batch: int, world: World) -> Iterator[int]:
 def _together(answers: Iterator[Answer], count: int, batch: int, world: World) -> Iterator[Answer]:
     """Yield on rank 0 the answers of all ranks, in the order of the images; on other ranks yield nothing.
 
-    In each exchange, every rank sends the answers to one of its batches to rank 0.
+    In each exchange, every rank sends rank 0 the answers for one of its batches.
     """
     if world.size == 1:
         yield from answers

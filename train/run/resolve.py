@@ -105,7 +105,7 @@ def resolve(request: Request, processes: int, found: Found | None = None) -> Set
         if name not in shards.split_names:
             raise UsageError(
                 f"{request.shards}: no split {name!r}; the shard set has {', '.join(shards.split_names)}. "
-                "Training needs both train and validation"
+                "Training needs the splits train and val"
             )
     if request.resume is not None and request.weights is not None:
         raise UsageError("--resume takes weights from the checkpoint and --weights from a file: give only one of them")
@@ -147,7 +147,7 @@ def _caches(runtime: Runtime, shards: ShardSet) -> tuple[tuple[CacheFile, ...], 
 
 
 def _recipe(request: Request, resumed: Checkpoint | None) -> tuple[Recipe, str]:
-    """Return the requested recipe, and the name by which errors refer to it."""
+    """Return the requested recipe, or else the checkpoint's, and the name by which errors refer to this recipe."""
     if request.recipe is None and resumed is not None:
         name = "of the checkpoint"
         return resumed.recipe.with_settings(name, request.settings), name
@@ -169,8 +169,8 @@ def _steps(recipe: Settled, shards: ShardSet, processes: int) -> Steps:
     if processes > steps.groups:
         raise UsageError(
             f"{processes} processes, but the global batch has only {counted(steps.groups, 'group')} "
-            f"(train.global_batch = {train.global_batch}, train.group = {train.group}): start at most {steps.groups}, "
-            "or lower train.group, which changes the statistics of batch normalisation"
+            f"(train.global_batch = {train.global_batch}, train.group = {train.group}), and each process needs one: "
+            f"start at most {steps.groups}, or lower train.group, which changes the statistics of batch normalisation"
         )
     return steps
 

@@ -43,8 +43,8 @@ def staged_line(shards: ShardSet) -> list[str]:
 def stage_whole(setup: Setup, world: World, log: RunLog) -> None:
     """Fetch all tars of both splits to this host if the shard set is at a URL and the recipe has no train.window.
 
-    One rank of each host fetches. Meanwhile all ranks repeat a short collective operation, because a single operation
-    would time out if fetching takes long.
+    One rank of each host fetches. Meanwhile all ranks repeat a short collective operation, because waiting in a single
+    operation would time out if fetching takes long.
     """
     if setup.shards.remote is None or setup.recipe.train.window:
         return

@@ -124,7 +124,7 @@ def refuse_unequal(setup: Setup, world: World) -> None:
         "checkpoint": f"step {resumed.progress.step}, sha256 {resumed.sha256[:16]}" if resumed else None,
     }
     main = world.from_main(mine)
-    if different := [f"{key} is {mine[key]}, rank 0 has {main[key]}" for key in mine if mine[key] != main[key]]:
+    if different := [f"its {key} is {mine[key]}, but rank 0 has {main[key]}" for key in mine if mine[key] != main[key]]:
         raise UsageError(
             f"rank {world.rank}: {'; '.join(different)}. "
             "Give all hosts the same shard set, and a run folder that they share"

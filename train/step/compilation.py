@@ -23,7 +23,7 @@ class Compilation(NamedTuple):
 
 
 def compile_step(step: TrainStep, wanted: str, residents: Sequence[Batch]) -> Compilation:
-    """Compile the network in the mode `wanted` for every size of images in `residents`, batches on the device.
+    """Compile the network in the mode `wanted` for each image size; `residents` has one batch on the device per size.
 
     "auto" means "off". Raises HeadraceError on every rank if compiling fails on any rank.
     """

@@ -64,7 +64,7 @@ def load_optimizer(
     parameters = [one for group in optimizer.param_groups for one in group["params"]]
     kept = saved.get("state")
     if not isinstance(kept, dict):
-        raise TypeError("optimizer.state is missing, or is not a table of parameters")
+        raise TypeError("optimizer.state is missing or is not a dict with an entry for each parameter")
     if kept:
         needed = [n for n, one in enumerate(parameters) if n in kept or trained is None or one in trained]
         refuse_other_names(kept, needed, "optimizer.state")
@@ -87,7 +87,7 @@ def _quantities(
         like = torch.zeros(()) if name == "step" else parameter
         made[name] = torch.empty_like(like).copy_(numbers(saved[name], like, f"{where}.{name}"))
     if "step" in made and made["step"] > updates:
-        raise ValueError(f"{where}.step is {float(made['step']):g}, but the run has made {updates} updates")
+        raise ValueError(f"{where}.step is {float(made['step']):g}, but the run has made only {updates} updates")
     return made
 
 

@@ -171,10 +171,10 @@ def test_no_checkpoint_is_never_a_fresh_start(tmp_path: Path) -> None:
     ("content", "words"),
     [
         ([1, 2], "the file holds a list"),
-        ({"state_dict": {}}, "missing or of the wrong kind"),
-        (STATE | {"classes": "ab"}, "classes missing or of the wrong kind"),
+        ({"state_dict": {}}, "missing or of the wrong type"),
+        (STATE | {"classes": "ab"}, "of the wrong type: classes"),
         (STATE | {"format": 0}, "the field format is 0, but formats begin at 1"),
-        ({key: value for key, value in STATE.items() if key != "recipe"}, "recipe missing"),
+        ({key: value for key, value in STATE.items() if key != "recipe"}, "of the wrong type: recipe"),
     ],
 )
 def test_other_content_is_refused(tmp_path: Path, content: Any, words: str) -> None:
@@ -221,7 +221,7 @@ def test_each_version_has_its_fields(tmp_path: Path, version: int) -> None:
     assert files.load(path).state.keys() == state.keys()
     for key in fields.keys() - {"format"}:
         torch.save({name: value for name, value in state.items() if name != key}, path)
-        with pytest.raises(DataError, match=f"{key} missing or of the wrong kind"):
+        with pytest.raises(DataError, match=f"missing or of the wrong type: {key}"):
             files.load(path)
 
 

@@ -89,7 +89,7 @@ def test_names_of_another_model_are_refused(file: Path) -> None:
 def test_file_without_state_dict_is_refused(file: Path, content: Any) -> None:
     """The error about a file with other content says what it contains."""
     torch.save(content, file)
-    assert "expected a state dict of tensors, found" in refusal(file)
+    assert "not a state dict, in which all values are tensors" in refusal(file)
 
 
 @pytest.mark.parametrize("length", [0, 1, 1000, -1])

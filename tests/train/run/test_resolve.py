@@ -156,7 +156,7 @@ def test_resume_without_checkpoint_is_no_fresh_start(request_: Request, tmp_path
     """A --resume without a checkpoint is an error in every form except `auto`."""
     assert "no checkpoint to resume from" in refusal(replace(request_, resume="last"))
     assert "gone.pt" in refusal(replace(request_, resume=str(tmp_path / "gone.pt")))
-    assert "--resume needs the run folder to continue, in" in refusal(replace(request_, resume="last", out=None))
+    assert "--resume without a path needs --out: add" in refusal(replace(request_, resume="last", out=None))
     assert resolve(replace(request_, resume="auto"), 1).resumed is None
 
 

@@ -82,8 +82,9 @@ def _compared(
     other = ours.argmax(1) != theirs.argmax(1)
     if not largest <= LARGEST or (other & ~ties).any():
         raise HeadraceError(
-            f"the exported network differs from the checkpoint's: logits differ by {largest:.2e} (at most {LARGEST:g} "
-            f"is allowed) and {int((other & ~ties).sum())} of {len(ours)} images get another class. Nothing was written"
+            f"the exported network differs from the checkpoint's network: logits differ by up to {largest:.2e} "
+            f"(allowed: {LARGEST:g}), and {int((other & ~ties).sum())} of {len(ours)} images get another class. "
+            "Nothing was written"
         )
     there = [one for one in labels if one is not None]
     right = int((theirs.argmax(1) == np.concatenate(there)).sum()) if len(there) == len(labels) else None
@@ -102,7 +103,7 @@ def _batches(source: Location, facts: Facts) -> Iterator[tuple[Pixels, NDArray[n
 
 
 def _ready(files: list[bytes], facts: Facts) -> Pixels:
-    """Return the pixels that preprocess.py makes of the files, run in a separate process as a user would run it."""
+    """Run preprocess.py on image files in a separate process, as a user would, and return the pixels that it makes."""
     with TemporaryDirectory(prefix="headrace-") as folder:
         program, paths = Path(folder, "preprocess.py"), [Path(folder, str(row)) for row in range(len(files))]
         program.write_text(preprocess_source(facts), "utf-8")
@@ -133,7 +134,8 @@ def _of_folder(source: Path) -> Iterator[tuple[bytes, int | None]]:
     paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in _ENDINGS and path.is_file())
     if not paths:
         raise UsageError(
-            f"{source}: neither a shard set nor a folder with image files. Give --check SHARDS or a folder of images"
+            f"{source}: neither a shard set nor a folder with image files. "
+            "Give --check a shard set or a folder of images"
         )
     for place in np.unique(np.linspace(0, len(paths) - 1, IMAGES).astype(np.int64)).tolist():
         yield paths[place].read_bytes(), None

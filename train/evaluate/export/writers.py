@@ -73,7 +73,7 @@ def _save_tensors(tensors: dict[str, Tensor], facts: Facts, folder: Path, kind: 
 
 
 def _with_tensors(graph: Graph, tensors: dict[str, Tensor]) -> Written:
-    """Return a copy of the graph as a written network, with its tensors replaced by `tensors`."""
+    """Return a function that computes logits with a copy of the graph, after `tensors` are loaded into its network."""
     same = copy.deepcopy(graph)
     same.network.load_state_dict(tensors)
     return logits_by(same)
@@ -125,7 +125,7 @@ def write_torch(graph: Graph, facts: Facts, folder: Path) -> Written:
 
 
 def _forget_files(module: torch.fx.GraphModule) -> None:
-    """Remove from each node of a graph the source lines that it comes from, because they name paths of this machine."""
+    """Remove the recorded source lines from all nodes of a graph, because these lines name paths of this machine."""
     for part in module.modules():
         for node in part.graph.nodes if isinstance(part, torch.fx.GraphModule) else ():
             node.meta.pop("stack_trace", None)
