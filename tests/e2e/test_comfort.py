@@ -104,4 +104,4 @@ def test_other_systems_are_told(words: tuple[str, ...], monkeypatch: pytest.Monk
     monkeypatch.setattr(sys, "platform", "darwin")
     ended = CliRunner().invoke(cli.main, words)
     assert ended.exit_code == 2
-    assert f"`headrace {words[0]}` needs Linux" in ended.output
+    assert f"`headrace {words[0]}` needs NVIDIA DALI, which exists only for Linux" in ended.output

@@ -112,7 +112,7 @@ def test_decoder_that_cannot_work_blames_no_image(tiny_set: Path) -> None:
     for call in calls:
         with (
             no_descriptor_left(),
-            pytest.raises(HeadraceError, match=r"decoder cannot start.*`ulimit -n`") as caught,
+            pytest.raises(HeadraceError, match=r"cannot start its image decoder.*`ulimit -n`") as caught,
         ):
             call()
         assert not isinstance(caught.value, DataError)

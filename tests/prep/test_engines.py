@@ -30,7 +30,7 @@ def test_what_does_not_go_together(tmp_path: Path, words: list[str], expected: s
 def test_url_as_out(tmp_path: Path) -> None:
     """Hosts share a folder; for a URL there are parts."""
     done = here("prep", tmp_path, "s3://bucket/set", "--engine", "ray")
-    assert (done.code, "OUT must be a folder that all hosts share. For a URL use --part" in done.stderr) == (2, True)
+    assert (done.code, "OUT must be a folder that all hosts share. For a URL, use --part" in done.stderr) == (2, True)
 
 
 def test_missing_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

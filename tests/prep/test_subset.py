@@ -167,7 +167,7 @@ def test_nothing_is_replaced(tiny_set: Path, tiny_zip: Path, tmp_path: Path) -> 
     with pytest.raises(UsageError, match="another subset: of ids"):
         of_ids(tiny_set, part, {"train": {2}})
     for choice in ("reuse", "rebuild"):
-        with pytest.raises(UsageError, match="a subset of another set"):
+        with pytest.raises(UsageError, match="this set is a subset"):
             prep(tiny_zip, part, Options(), workers=1, if_exists=choice, say=quiet)
     other = tmp_path / "other"
     other.mkdir()

@@ -11,7 +11,7 @@ from headrace.prep.make.engines.arrivals import Arrivals
 from headrace.prep.make.record import record_path
 from headrace.shards.errors import UsageError
 
-_NEVER = r"the record of train-000007, which another host.* one folder that all hosts"
+_NEVER = r"another host has written the record of train-000007.* one folder that all hosts"
 
 
 def test_late_ones_are_waited_for(tmp_path: Path) -> None:
