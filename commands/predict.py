@@ -72,8 +72,9 @@ def predict_command(
     IMAGES are files, folders, globs, zips, tars, shard sets or listings. A listing is a file of image paths, without
     labels: CSV, JSON lines, Parquet or .txt (one path per line). With the argument -, paths are read from standard
     input, one per line. IMAGES may also be URLs, except for listings. The paths in a listing or on standard input may
-    be URLs too. The output has the columns file, rank, label, class, name, probability and error. For an unreadable
-    image, the output has a row with the error, and the exit code is 3.
+    be URLs too. The output has the columns file, rank (1 for the likeliest class), label (the number of the class),
+    class (its id), name (its name), probability and error. For an unreadable image, the output has a row with the
+    error, and the exit code is 3.
     """
     need_linux("predict")
     from headrace.train.machine.parent import stop_with_launcher

@@ -56,8 +56,9 @@ def prep_command(
     With --part, several commands, on any hosts that share SOURCE and OUT, each make a part of the shards. Then the
     command without --part completes the set. With --engine ray, the hosts of a Ray cluster make the shards. If a host
     dies, only the unfinished shards of this host are lost, and other hosts make these shards. With --append, the images
-    of SOURCE are added to the existing set OUT. Files whose path or image OUT already has are omitted, and the classes
-    of OUT keep their labels. Programs that are reading OUT, such as training runs, are not disturbed.
+    of SOURCE are added to the existing set OUT. Files are omitted if OUT already has a file with the same path or an
+    equal image. The classes of OUT keep their labels, and programs that are reading OUT, such as training runs, are not
+    disturbed.
     """
     need_linux("prep")
     from headrace.prep.command.options import Options

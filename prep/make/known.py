@@ -1,8 +1,7 @@
 """Finds files of a source that a set already has, by path or by content, so that they are not appended again.
 
 The index of the set is read twice, one row group at a time, so memory holds only the paths and sizes of the source.
-Equal size and CRC-32 of source files are not enough to omit an image: the SHA-256 of the stored JPEGs must be equal
-too.
+A new image is omitted only if the JPEG that the set would store for it has the SHA-256 of an image in the set.
 """
 
 import hashlib

@@ -245,8 +245,8 @@ def check_source(files: Files, out: Location, manifest: Manifest, options: Optio
         raise UsageError(f"{out}: its source changed: {changes(beside, manifest, seen)}. {_remedy(out, manifest)}")
     if number is None:
         raise UsageError(
-            f"{out}: none of its {len(manifest.parts)} parts was made from {files.root} as it is now. Give --append to "
-            "add the images that the set does not have yet, or choose another OUT"
+            f"{out}: neither its first prep nor an append used {files.root} as it is now. Give --append to add the "
+            "images that the set does not have yet, or choose another OUT"
         )
     return number
 

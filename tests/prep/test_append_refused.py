@@ -81,5 +81,5 @@ def test_sets_that_nothing_is_appended_to(tiny_set: Path, grown: Path, tmp_path:
     ):
         make(tmp_path / "a", grown, Options(seed=9))
     as_folder({"train/n01/images/n01_9.JPEG": IMAGES[4]}, tmp_path / "a")
-    with pytest.raises(UsageError, match=r"none of its 2 parts was made from .* Give --append"):
+    with pytest.raises(UsageError, match=r"neither its first prep nor an append used .* Give --append"):
         make(tmp_path / "a", grown)

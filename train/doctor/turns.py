@@ -23,7 +23,7 @@ class Runner(Protocol):
 
     rung: Rung
     multiple: int
-    """The number of units that threads finish at the same time; each timed turn runs a multiple of this number."""
+    """The number of units that threads work on in parallel; each timed turn runs a multiple of this number."""
 
     @property
     def waited(self) -> float:

@@ -116,7 +116,8 @@ def timm_network(name: str, classes: int, seed: int, *, dropout: float = 0.0, dr
     network = TimmNetwork(made, name)
     if not network.head_names:
         raise UsageError(
-            f"model.name = {name}: timm states no classifier for this network, so Headrace cannot train it to classify"
+            f"model.name = {name}: timm does not say which layer of this network is the classifier, so Headrace cannot "
+            "train it to classify"
         )
     return network
 

@@ -17,9 +17,9 @@ def read(source: Encoded, ids: NDArray[np.int64]) -> Jpegs:
     Files of a split are checked against the CRC-32 in the index.
 
     If every file ends with JPEG's end-of-image marker, the files are returned as the rows of one array, which DALI
-    takes as a whole. No decoder reads beyond that marker, so the zeros after a file in its row have no effect. After a
-    truncated file, zeros would hide the truncation. Raises DataError, which names the sample, if a sample's bytes
-    changed.
+    takes as a whole. No decoder reads beyond that marker, so the zeros after a file in its row have no effect. A
+    truncated file lacks the marker, and zeros after it would hide that. Raises DataError, which names the sample, if a
+    sample's bytes changed.
     """
     if not isinstance(source, Split):
         return source.jpegs(ids)

@@ -26,7 +26,7 @@ from headrace.train.input.kernels.strips import read_strips, sum_strips
 class Keys(NamedTuple):
     """The keys of the checksum: 32-bit numbers, stored as uint64, that are added to the 32-bit words of a strip.
 
-    `low` is for the lower word of each pair of words, `high` for the upper one.
+    The words are taken in pairs: `low` is added to the first word of each pair, `high` to the second.
     """
 
     low: Sums
