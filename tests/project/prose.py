@@ -4,6 +4,7 @@ import ast
 import inspect
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 from tests.checkout import ROOT
@@ -33,8 +34,13 @@ class Passage(NamedTuple):
     above: str = ""
 
 
-def passages() -> Iterator[Passage]:
+@cache
+def passages() -> tuple[Passage, ...]:
     """All passages of the product, of README.md and of docs/, except the decisions, which are history."""
+    return tuple(_passages())
+
+
+def _passages() -> Iterator[Passage]:
     for source in product():
         yield from passages_of(source)
     yield from _markdown("readme", "README.md")
