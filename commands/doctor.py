@@ -61,8 +61,8 @@ def _numbers(_: click.Context, __: click.Parameter, text: str | None) -> tuple[i
     "--min-ratio",
     type=click.FloatRange(0, min_open=True),
     metavar="R",
-    help="Exit with code 1 if R_real / R_synth is below R times the largest ratio that this machine allows. R_real is "
-    "the rate of training; R_synth is the rate of the same steps on a batch that is already on the device.",
+    help="Exit with code 1 if training reaches less than the share R of its best possible rate: the rate of the same "
+    "steps on a batch that is already on the device, less what the input takes of the CPU cores.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object.")
 def doctor_command(

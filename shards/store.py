@@ -44,7 +44,7 @@ def storage_error(error: OSError, path: Path) -> HeadraceError:
     if error.errno in _NO_ACCESS:
         return UsageError(f"{path}: cannot write there ({error.strerror}). Choose a folder that is writable")
     if error.errno == errno.ENAMETOOLONG:
-        return UsageError(f"{path}: the name is too long: an unfinished file has an even longer name. Shorten it")
+        return UsageError(f"{path}: the name is too long, as it gets a suffix while it is written. Shorten it")
     if error.errno in _NO_FOLDER:
         return UsageError(f"{path}: cannot write there: a part of this path is a file, not a folder. Choose another")
     return HeadraceError(f"{path}: {error.strerror or error}. Finished files are not affected; try again")

@@ -227,7 +227,7 @@ class Evaluate(Section):
 
     size: SideOrWord = 64
     """Side of the evaluated images in pixels. auto is the last training size plus 32, or the only size that the network
-    accepts; model is the size that the weights were evaluated at."""
+    accepts; model is the size at which the publisher of the weights evaluated them."""
     batch: Annotated[int, Field(ge=1, le=65_536)] = 100
     """Samples in one forward pass; the same for any number of processes."""
     crop: CropOrModel = 1.0
