@@ -169,7 +169,7 @@ def _steps(recipe: Settled, shards: ShardSet, processes: int) -> Steps:
     if processes > steps.groups:
         raise UsageError(
             f"{processes} processes, but the global batch has only {counted(steps.groups, 'group')} "
-            f"(train.global_batch = {train.global_batch}, train.group = {train.group}), and each process needs a group: "
+            f"(train.global_batch = {train.global_batch}, train.group = {train.group}), and each process needs one: "
             f"start at most {counted(steps.groups, 'process', 'processes')}. A lower train.group allows more, and "
             "changes the statistics of batch normalisation"
         )
