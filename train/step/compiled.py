@@ -17,7 +17,7 @@ from headrace.train.input.normalise import Normalise
 GRAPHS = "reduce-overhead"
 """The mode of torch.compile that also records the kernels as CUDA graphs."""
 _SHAPES = 64  # most shapes to compile; for more of them torch raises an error
-_BACKWARD_LOST_ITS_LAYOUT = (2, 13)  # the first version of torch that needs `keep_layout`
+_NEEDS_LAYOUT = ((2, 13), (2, 15))  # the first version of torch that needs `keep_layout`, and the next that does not
 
 
 class Compilable(nn.Module):
@@ -92,13 +92,15 @@ class Compilable(nn.Module):
 def keep_layout(layout: str) -> None:
     """Make inductor keep a channels_last network channels_last in its backward pass too.
 
-    From torch 2.13 on (pytorch/pytorch#189239, open in August 2026) inductor chooses the layout of a graph by its
-    forward convolutions. A backward graph has no forward convolutions. Its depthwise gradients therefore get the layout
-    of the weights' strides, channels first, and the tensors around them are copied back and forth.
+    In torch 2.13 and 2.14 (pytorch/pytorch#189239) inductor chooses the layout of a graph by its forward convolutions.
+    A backward graph has no forward convolutions. Its depthwise gradients therefore get the layout of the weights'
+    strides, channels first, and the tensors around them are copied back and forth.
     """
-    if _torch_version() >= _BACKWARD_LOST_ITS_LAYOUT:
+    if needs_layout():
         torch._inductor.config.force_layout_optimization = layout == "channels_last"  # noqa: SLF001  documented under this name
 
 
-def _torch_version() -> tuple[int, ...]:
-    return tuple(int(number) for number in torch.__version__.split(".")[:2])
+def needs_layout() -> bool:
+    """Whether the installed torch would otherwise lose the layout of a backward graph."""
+    first, next_without = _NEEDS_LAYOUT
+    return first <= tuple(int(number) for number in torch.__version__.split(".")[:2]) < next_without

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch._inductor.async_compile import AsyncCompile
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from headrace.train.step.compiled import _BACKWARD_LOST_ITS_LAYOUT, Compilable, _torch_version, keep_layout
+from headrace.train.step.compiled import Compilable, keep_layout, needs_layout
 from tests.train.networks import shallow
 
 
@@ -67,11 +67,10 @@ def test_compiled_gradients_are_channels_last() -> None:
 
 
 @pytest.mark.usefixtures("empty_kernels")
-@pytest.mark.skipif(_torch_version() < _BACKWARD_LOST_ITS_LAYOUT, reason="torch before 2.13 keeps the layout")
-def test_torch_alone_mixes_layouts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the setting torch mixes layouts. If this fails for a later torch, the setting is no longer needed."""
+def test_setting_is_made_where_torch_alone_mixes_layouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the setting, the versions of torch that need it mix layouts, and no other version does."""
     monkeypatch.setattr("headrace.train.step.compiled.keep_layout", lambda _: None)
-    assert not all(layouts(channels_last()))
+    assert all(layouts(channels_last())) is not needs_layout()
 
 
 @pytest.mark.usefixtures("empty_kernels")
