@@ -16,6 +16,7 @@ from headrace.prep.convert import prep
 from headrace.prep.sources import table
 from headrace.shards.names import MANIFEST, STAMP
 from tests.prep.contents import Contents, as_folder, as_zip
+from tests.tested import is_tested
 
 # 8 x 8 pixels; no encoder has a say in what comes of it.
 JPEG = base64.b64decode(
@@ -96,7 +97,12 @@ def made(source: Path, out: Path, options: dict[str, Any]) -> tuple[str, str]:
 @pytest.mark.parametrize("bucket", [3, 1 << 17])
 @pytest.mark.parametrize("kind", SOURCES)
 def test_sets_are_those_of_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, bucket: int) -> None:
-    """Sets from every kind of source and any number of buckets have the same hashes as before."""
+    """Sets from every kind of source and any number of buckets have the same hashes as before.
+
+    Other versions of pyarrow write other bytes into indexes, at least their own name; the digest does not cover these.
+    """
     monkeypatch.setattr(table, "_BUCKET", bucket)
     build, options = SOURCES[kind]
-    assert made(build(tmp_path), tmp_path / "out", options) == GOLDEN[kind]
+    digest, files = made(build(tmp_path), tmp_path / "out", options)
+    assert digest == GOLDEN[kind][0]
+    assert files == GOLDEN[kind][1] or not is_tested("pyarrow")

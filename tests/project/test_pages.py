@@ -6,8 +6,10 @@ import pytest
 import headrace
 from tests.project import api_page, commands_page
 from tests.project.names import commands, root_command
+from tests.tested import needs_tested
 
 
+@needs_tested("click", "pydantic")
 @pytest.mark.parametrize("made", [api_page, commands_page], ids=["api", "commands"])
 def test_page_is_what_the_program_has(made: object) -> None:
     """`python -m tests.project.commands_page` and `... api_page` write them."""

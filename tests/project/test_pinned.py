@@ -1,10 +1,12 @@
 import re
 
 from tests.project.pinned import PAGE, closure, constraints, pinned
+from tests.tested import needs_tested
 
 TEXT = PAGE.read_text("utf-8")
 
 
+@needs_tested("numba", "pyarrow", "webdataset")
 def test_pinned_requirements_are_the_tested_set() -> None:
     """All that pyproject.toml leads to, at the versions of constraints.txt; torch alone is the user's choice."""
     assert pinned(TEXT) == closure(), "run `make requirements`"
@@ -12,6 +14,7 @@ def test_pinned_requirements_are_the_tested_set() -> None:
     assert {"sympy", "pydantic-core", "numpy"} <= pinned(TEXT).keys()
 
 
+@needs_tested("numba", "pyarrow", "webdataset")
 def test_each_requirement_has_hashes_and_no_address() -> None:
     """Every version is followed by SHA-256 hashes, and no line names a place to load from."""
     blocks = re.split(r"^(?=[a-z0-9-]+==)", TEXT, flags=re.MULTILINE)[1:]

@@ -2,8 +2,10 @@
 
 from headrace.train.recipe.recipe import Recipe
 from tests.project.recipe_keys import PAGE, descriptions, page
+from tests.tested import needs_tested
 
 
+@needs_tested("pydantic")
 def test_page_is_what_the_program_has() -> None:
     """`python -m tests.project.recipe_keys` writes it."""
     assert PAGE.read_text("utf-8") == page()

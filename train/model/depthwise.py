@@ -38,7 +38,7 @@ def pays(x: Tensor, weight: Tensor, stride: int) -> bool:
 
 def by_shifts(side: int, kernel: int) -> bool:
     """Whether computing the weight gradient as one product for each shift is faster than torch's own function."""
-    return side <= _LARGEST[kernel > 3]
+    return side <= _LARGEST[int(kernel > 3)]  # torch 2.11 compiles no index that is a bool
 
 
 class DepthwiseConv(torch.autograd.Function):
