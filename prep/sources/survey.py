@@ -16,7 +16,7 @@ from headrace.prep.sources import kinds
 from headrace.prep.sources.bucket import BucketFiles
 from headrace.prep.sources.files import BESIDE, HIDDEN, Files, FileTable, LeftOut, Reader, Unused
 from headrace.prep.sources.folder import FolderFiles
-from headrace.shards.counts import first_of
+from headrace.shards.counts import counted, first_of
 from headrace.shards.errors import DataError
 
 _SHOWN = 20  # names that an error lists
@@ -162,6 +162,6 @@ def _refuse_odd_names(files: Files, paths: list[str]) -> None:
     odd = [path for path in paths if not path.isprintable()]
     if odd:
         raise DataError(
-            f"{files.root}: {len(odd):,} names have unprintable characters or are not UTF-8: "
+            f"{files.root}: {counted(len(odd), 'name is', 'names are')} not UTF-8, or with unprintable characters: "
             f"{first_of([*map(ascii, odd)], _SHOWN)}. Rename the files"
         )

@@ -237,7 +237,7 @@ def test_links_alone_are_named_with_what_reads_them(tmp_path: Path) -> None:
     other = as_folder(tree(), tmp_path / "other")
     (tmp_path / "in").mkdir()
     (tmp_path / "in/train").symlink_to(other / "train")
-    with pytest.raises(DataError, match=r"found: 0 files and 1 symbolic link, not followed\. Give --follow-links"):
+    with pytest.raises(DataError, match=r"found in 0 files and 1 symbolic link, not followed\. Give --follow-links"):
         made(tmp_path / "in", "skip")
     as_folder(FILES, tmp_path / "class/in")
     (tmp_path / "class/in/train/linked").mkdir()
