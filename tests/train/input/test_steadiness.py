@@ -59,7 +59,7 @@ class Held:
         assert self.memory - before.memory < mib * MIB
         assert self.threads - before.threads < POOLED
         assert self.python_threads <= before.python_threads
-        assert self.files <= before.files
+        assert self.files <= before.files + 3  # some are opened once, by whatever needs them first
 
 
 def consume(batches: Iterator[Batch], steps: int) -> None:
