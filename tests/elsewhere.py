@@ -60,6 +60,7 @@ def become(system: str) -> None:
         delattr(os, name)
     if system == "win32":
         _files_as_on_windows()
+        os.environ.setdefault("USERNAME", "someone")  # Windows always has it; torch 2.11 asks for the user's name
         import signal
 
         for name in SIGNALS:
