@@ -55,8 +55,7 @@ from headrace.shards.streams import say
     "--override",
     multiple=True,
     type=click.Choice(["classes", "recipe", "shards"]),
-    help="Resume although the classes, the recipe or the shards (name one) differ from those of the checkpoint. May be "
-    "repeated.",
+    help="Resume even if this part (classes, recipe or shards) differs from the checkpoint. May be repeated.",
 )
 @click.option(
     "--deterministic",

@@ -81,7 +81,8 @@ class Uploads:
         if there is None or there.get("id") != plan.id:
             raise UsageError(
                 f"{self.url}: a set from another source, or with other options, is being made there. Wait until that "
-                f"prep ends, or choose another OUT. If that prep has died, `headrace clean {self.url}` lists its files"
+                "prep ends, or choose another OUT. If that prep has died, its files can be listed a day later: "
+                f"`headrace clean {self.url}`"
             )
 
     def fetch_plan(self, folder: Path) -> Plan | None:
