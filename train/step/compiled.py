@@ -17,7 +17,7 @@ from headrace.train.input.normalise import Normalise
 GRAPHS = "reduce-overhead"
 """The mode of torch.compile that also records the kernels as CUDA graphs."""
 _SHAPES = 64  # most shapes to compile; for more of them torch raises an error
-_NEEDS_LAYOUT = ((2, 13), (2, 15))  # the first version of torch that needs `keep_layout`, and the next that does not
+_LOST_LAYOUT, _KEEPS_LAYOUT_AGAIN = (2, 13), (2, 15)  # versions of torch
 
 
 class Compilable(nn.Module):
@@ -102,5 +102,5 @@ def keep_layout(layout: str) -> None:
 
 def needs_layout() -> bool:
     """Whether the installed torch would otherwise lose the layout of a backward graph."""
-    first, next_without = _NEEDS_LAYOUT
-    return first <= tuple(int(number) for number in torch.__version__.split(".")[:2]) < next_without
+    version = tuple(int(number) for number in torch.__version__.split(".")[:2])
+    return _LOST_LAYOUT <= version < _KEEPS_LAYOUT_AGAIN
