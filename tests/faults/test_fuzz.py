@@ -16,11 +16,12 @@ from headrace.shards.errors import DataError, HeadraceError, UsageError, error_l
 from headrace.shards.manifest import NAME, FileInfo, Manifest, load
 from headrace.shards.shardset import ShardSet
 from headrace.shards.verify import verify
-from headrace.train.checkpoint import files, formats
-from headrace.train.checkpoint.fields import NETWORK, Checkpoint
+from headrace.train.checkpoint import files
+from headrace.train.checkpoint.fields import Checkpoint
 from headrace.train.checkpoint.progress import Progress
 from headrace.train.recipe.recipe import load_recipe
 from tests.faults.mutations import CASES, mutations
+from tests.train.checkpoint.made_files import STATE
 
 # What may come of a damaged file: a HeadraceError (counted by its kind), or the same content as before.
 Seen = Counter[str]
@@ -156,23 +157,11 @@ def test_recipe(tmp_path: Path) -> None:
 def small_state() -> dict[str, Any]:
     """A checkpoint's state in its real form, with a model of a few numbers."""
     weights = {"weight": torch.arange(256, dtype=torch.float32).reshape(16, 16)}
-    return {
-        "format": formats.FORMAT,
-        "headrace": "0",
+    return STATE | {
         "model": weights,
-        "average": {},
         "optimizer": {"state": {0: {"momentum_buffer": weights["weight"] * 2}}, "param_groups": []},
-        "scaler": {},
         "progress": Progress(step=10, epochs_done=1, best_accuracy=1.0, best_epoch=1).state(),
         "recipe": load_recipe("demo").model_dump(mode="json", exclude_none=True),
-        "precision": "fp32",
-        "classes": ["a", "b"],
-        "shard_set": "0" * 64,
-        "network": NETWORK,
-        "mean": [123.675, 116.28, 103.53],
-        "std": [58.395, 57.12, 57.375],
-        "class_names": ["first", "second"],
-        "world": {"processes": 1, "threads": 1},
     }
 
 
